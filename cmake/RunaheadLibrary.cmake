@@ -1,0 +1,53 @@
+# runahead_library(NAME <folder> SRCS <a.cc ..> DEPS <targets ..> [PRIVATE_DEPS <targets ..>]
+#                  [TESTS <a_test.cc ..>] [TEST_DEPS <targets ..>])
+# declares the library runahead_<NAME> of the current folder, and, from tests/<folder>/, one test
+# program <NAME>_tests. Without SRCS it is a header-only library.
+function(runahead_library)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;PRIVATE_DEPS;TESTS;TEST_DEPS" ${ARGN})
+  set(target runahead_${ARG_NAME})
+  if(ARG_SRCS)
+    add_library(${target} STATIC ${ARG_SRCS})
+    target_link_libraries(${target} PUBLIC runahead_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE runahead_options ${ARG_DEPS})
+  endif()
+  if(ARG_TESTS)
+    runahead_test(NAME ${ARG_NAME}_tests SRCS ${ARG_TESTS} DEPS ${target} ${ARG_TEST_DEPS})
+  endif()
+endfunction()
+
+# runahead_test(NAME <program> SRCS <a_test.cc ..> DEPS <targets ..>): one GoogleTest program and
+# one ctest entry. Sources are looked up under tests/<current folder>/.
+function(runahead_test)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  if(NOT folder MATCHES "^tests")
+    set(folder tests/${folder})
+  endif()
+  set(paths)
+  foreach(source ${ARG_SRCS})
+    cmake_path(NORMAL_PATH source)
+    list(APPEND paths ${CMAKE_SOURCE_DIR}/${folder}/${source})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY RUNAHEAD_LISTED_TESTS ${paths})
+  add_executable(${ARG_NAME} ${paths})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} runahead_options GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${ARG_NAME} PRIVATE RUNAHEAD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 600)
+endfunction()
+
+# A test file that no CMakeLists lists would silently never run.
+function(runahead_check_every_test_is_listed)
+  if(NOT RUNAHEAD_SERVER)
+    return()  # the front ends' tests are rightly absent
+  endif()
+  get_property(listed GLOBAL PROPERTY RUNAHEAD_LISTED_TESTS)
+  file(GLOB_RECURSE present CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.cc)
+  foreach(path ${present})
+    if(NOT path IN_LIST listed)
+      message(FATAL_ERROR "${path} is listed in no CMakeLists.txt, so it would never run")
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,17 @@
+# Compile options of our own host code, carried by one interface target; nothing is set globally.
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(runahead_options INTERFACE)
+target_compile_features(runahead_options INTERFACE cxx_std_20)
+target_include_directories(runahead_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(runahead_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Werror)
+
+find_package(Threads REQUIRED)
+target_link_libraries(runahead_options INTERFACE Threads::Threads)
+
+if(RUNAHEAD_SANITIZE)
+  target_compile_options(runahead_options INTERFACE -fsanitize=${RUNAHEAD_SANITIZE}
+                         -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(runahead_options INTERFACE -fsanitize=${RUNAHEAD_SANITIZE})
+endif()
