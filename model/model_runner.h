@@ -1,0 +1,88 @@
+// ModelRunner: one step of one model over any mix of prefill chunks, decodes and verifications. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/logprobs.h"
+#include "core/sampling_params.h"
+#include "kernels/backend.h"
+#include "kvcache/kv_cache.h"
+#include "model/transformer.h"
+
+namespace runahead {
+
+// What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of `tokens` are
+// drafts to be judged.
+struct SequenceRun {
+  std::span<const int32_t> tokens;       // [q]
+  int num_computed = 0;                  // tokens whose K/V is valid before the step
+  std::span<const int32_t> block_table;  // covers num_computed + q tokens
+  int num_drafts = 0;
+  bool wants_token = false;              // false: a chunk that does not reach the sequence's end
+  const SamplingParams* sampling = nullptr;     // with wants_token
+  uint32_t choice = 0;                          // index of the request's choice
+  std::span<const int32_t> prompt;              // for penalties
+  std::span<const int32_t> output;              // tokens generated before this step
+  std::span<const int32_t> suppressed;          // ids banned at every row (stop ids before min_tokens)
+  int num_suppressed_rows = 0;                  // rows (from the first sampled one) that `suppressed` holds for
+  bool wants_prompt_logprobs = false;           // of the tokens of this chunk
+  int32_t next_prompt_token = -1;               // the prompt token after the chunk, where there is one
+};
+
+// One step's result. Sequence s emitted tokens [offsets[s], offsets[s + 1]): its accepted drafts and one more
+// where it wanted a token, else none. Valid until the next Run.
+struct ModelOutput {
+  std::vector<int32_t> token_ids;
+  std::vector<int32_t> offsets;              // [S + 1]
+  std::vector<PositionLogprobs> logprobs;    // parallel to token_ids where a sequence asked, else default
+  // Prompt logprobs by sequence: row i of the chunk judged the prompt token after it.
+  std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // [S]
+
+  std::span<const int32_t> TokensOf(int s) const {
+    const auto begin = static_cast<size_t>(offsets[static_cast<size_t>(s)]);
+    const auto end = static_cast<size_t>(offsets[static_cast<size_t>(s) + 1]);
+    return std::span(token_ids).subspan(begin, end - begin);
+  }
+};
+
+struct RunnerLimits {
+  int max_rows = 2048;        // T of a step (the scheduler's token budget)
+  int max_sequences = 256;    // S of a step
+  int max_logit_rows = 512;   // R of one pass of the head; more are run in slices
+  int max_context = 2048;
+  int block_size = 16;
+};
+
+// What the engine needs of a runner; tests give it a fake with behaviour.
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  // Runs one step. The reference stays valid until the next call.
+  virtual const ModelOutput& Run(std::span<const SequenceRun> runs) = 0;
+  // Copies whole K/V blocks (a choice's private copy of a shared partial block).
+  virtual void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) = 0;
+};
+
+class ModelRunner final : public StepRunner {
+ public:
+  // All are borrowed and outlive the runner. Allocates every buffer here, none later.
+  ModelRunner(Backend& backend, const Transformer& transformer, KvCache& cache,
+              const RunnerLimits& limits);
+  ~ModelRunner() override;
+
+  const ModelOutput& Run(std::span<const SequenceRun> runs) override;
+  void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
+
+  // Bytes of activations and workspace, before building one (`plan`).
+  static int64_t WorkspaceBytes(const ModelConfig& config, const RunnerLimits& limits,
+                                DType activation_dtype);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace runahead
