@@ -1,0 +1,68 @@
+// Engine: one thread, one loop, all serving state. The public API is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/status.h"
+#include "engine/metrics.h"
+#include "engine/request.h"
+#include "engine/response_stream.h"
+
+namespace runahead {
+
+class StepRunner;
+
+struct EngineConfig {
+  std::vector<int32_t> eos_token_ids;
+  int vocab_size = 0;
+  int max_context = 0;              // tokens of prompt and output together
+  int num_blocks = 0;
+  int block_size = 16;
+  int max_num_seqs = 256;           // running at once
+  int max_num_batched_tokens = 2048;
+  int max_queue = 1024;             // waiting requests beyond which Submit refuses
+  Duration batch_wait = {};         // wait up to this long to fill a first batch
+  bool enable_prefix_cache = true;
+  Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
+};
+
+enum class EngineHealth : uint8_t {
+  kServing,
+  kDraining,  // refuses new requests, finishes those it has
+  kStuck,     // the current step takes longer than stuck_after
+  kFailed,    // sticky: the device is lost or a step threw
+  kStopped,
+};
+
+class Engine {
+ public:
+  // All are borrowed and outlive the engine; `runner` is used by the engine's thread alone from here on.
+  Engine(const EngineConfig& config, StepRunner& runner, const Clock& clock, Metrics& metrics,
+         Logger& logger);
+  // Stops at the end of the current step; open streams end as kFailed (unavailable).
+  ~Engine();
+
+  // kInvalidArgument (context_length_exceeded, ids out of range), kResourceExhausted when the queue is full,
+  // kUnavailable when draining or failed. Never blocks on the engine.
+  Result<std::unique_ptr<ResponseStream>> Submit(std::unique_ptr<Request> request);
+
+  // Refuses new requests; those accepted go on until they finish or `deadline` passes.
+  void Drain(TimePoint deadline);
+  // Blocks until drained or failed.
+  void WaitUntilDrained();
+
+  // Lock-free: never waits for the engine.
+  EngineHealth health() const;
+  const EngineConfig& config() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace runahead

@@ -1,0 +1,96 @@
+// Metrics: what the engine and its front ends count. Thread-safe.
+//
+// A request is in exactly one place at any instant, and every scrape sees that: Snapshot() returns counts taken
+// together, for which
+//   received = finished{stop,length} + rejected{reason} + cancelled{phase} + expired{phase} + failed + waiting + running
+// holds, where waiting and running are counted from the engine's queue and running set, never kept by
+// increments. Names, units and help of the exported series are in server/metric_names.h.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace runahead {
+
+// Cumulative histogram with fixed upper bounds; the last bucket is unbounded.
+struct HistogramCounts {
+  std::vector<double> bounds;     // ascending
+  std::vector<uint64_t> buckets;  // [bounds + 1], not cumulative
+  double sum = 0;
+  uint64_t count = 0;
+
+  explicit HistogramCounts(std::span<const double> upper_bounds);
+  void Observe(double value, uint64_t times = 1);
+};
+
+enum class RejectReason : uint8_t { kInvalid, kTooLong, kQueueFull, kUnavailable, kUnauthenticated, kNotFound, kTooLarge };
+inline constexpr int kNumRejectReasons = 7;
+enum class RequestPhase : uint8_t { kQueued, kRunning };  // running includes prefill
+inline constexpr int kNumPhases = 2;
+
+// Every value the exporter shows, taken at one instant.
+struct MetricsSnapshot {
+  uint64_t received = 0;
+  uint64_t finished_stop = 0;
+  uint64_t finished_length = 0;
+  std::array<uint64_t, kNumRejectReasons> rejected = {};
+  std::array<uint64_t, kNumPhases> cancelled = {};
+  std::array<uint64_t, kNumPhases> expired = {};
+  uint64_t failed = 0;
+  uint64_t waiting = 0;   // counted
+  uint64_t running = 0;   // counted
+
+  uint64_t prompt_tokens = 0;
+  uint64_t cached_prompt_tokens = 0;
+  uint64_t generated_tokens = 0;
+  uint64_t discarded_tokens = 0;        // run past a stop, a cancel or a deadline
+  uint64_t prefix_query_tokens = 0;
+  uint64_t prefix_hit_tokens = 0;
+  uint64_t preemptions = 0;
+  uint64_t steps = 0;
+  int num_blocks = 0;
+  int used_blocks = 0;                  // referenced by a sequence
+  int cached_blocks = 0;                // free, but findable
+
+  HistogramCounts queue_seconds;
+  HistogramCounts prefill_seconds;
+  HistogramCounts decode_seconds;
+  HistogramCounts ttft_seconds;
+  HistogramCounts inter_token_seconds;
+  HistogramCounts e2e_seconds;
+  HistogramCounts step_seconds;
+  HistogramCounts batch_sequences;      // sequences per step
+  HistogramCounts batch_tokens;         // rows per step
+  HistogramCounts host_seconds;         // of a step outside the runner
+  HistogramCounts request_prompt_tokens;
+  HistogramCounts request_generated_tokens;
+
+  MetricsSnapshot();
+};
+
+class Metrics {
+ public:
+  // Front ends: a request refused before the engine saw it counts as received and rejected at once.
+  void CountRejected(RejectReason reason);
+
+  // Engine thread: applies one step's changes under the lock, as one change.
+  template <typename F>
+  void Update(F&& change) {
+    const std::lock_guard lock(mutex_);
+    change(snapshot_);
+  }
+
+  MetricsSnapshot Snapshot() const;
+
+ private:
+  mutable std::mutex mutex_;  // held for a copy or a step's increments only (docs/contract.md)
+  MetricsSnapshot snapshot_;
+};
+
+}  // namespace runahead
