@@ -1,5 +1,7 @@
 # Distribution packages only (scripts/deps.sh installs them); each is used by the folders named.
-find_package(GTest REQUIRED)                                      # tests
+if(RUNAHEAD_TESTS)
+  find_package(GTest REQUIRED)                                    # tests
+endif()
 find_package(nlohmann_json REQUIRED)                              # model, text, server
 find_package(ICU REQUIRED COMPONENTS uc i18n)                     # text
 find_package(PkgConfig REQUIRED)

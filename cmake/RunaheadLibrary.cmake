@@ -12,7 +12,7 @@ function(runahead_library)
     add_library(${target} INTERFACE)
     target_link_libraries(${target} INTERFACE runahead_options ${ARG_DEPS})
   endif()
-  if(ARG_TESTS)
+  if(ARG_TESTS AND RUNAHEAD_TESTS)
     runahead_test(NAME ${ARG_NAME}_tests SRCS ${ARG_TESTS} DEPS ${target} ${ARG_TEST_DEPS})
   endif()
 endfunction()
@@ -20,6 +20,9 @@ endfunction()
 # runahead_test(NAME <program> SRCS <a_test.cc ..> DEPS <targets ..>): one GoogleTest program and
 # one ctest entry. Sources are looked up under tests/<current folder>/.
 function(runahead_test)
+  if(NOT RUNAHEAD_TESTS)
+    return()
+  endif()
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
   file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   if(NOT folder MATCHES "^tests")
@@ -40,8 +43,8 @@ endfunction()
 
 # A test file that no CMakeLists lists would silently never run.
 function(runahead_check_every_test_is_listed)
-  if(NOT RUNAHEAD_SERVER)
-    return()  # the front ends' tests are rightly absent
+  if(NOT RUNAHEAD_SERVER OR NOT RUNAHEAD_TESTS)
+    return()  # tests are rightly absent
   endif()
   get_property(listed GLOBAL PROPERTY RUNAHEAD_LISTED_TESTS)
   file(GLOB_RECURSE present CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.cc)
@@ -50,4 +53,22 @@ function(runahead_check_every_test_is_listed)
       message(FATAL_ERROR "${path} is listed in no CMakeLists.txt, so it would never run")
     endif()
   endforeach()
+endfunction()
+
+# runahead_python_test(NAME <test> SCRIPT <path from the root> [LABELS ..]): one pytest file against the
+# built binary (RUNAHEAD_BINARY). Registered where RUNAHEAD_PYTHON names an interpreter (scripts/venv makes one).
+function(runahead_python_test)
+  if(NOT RUNAHEAD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT" "LABELS" ${ARGN})
+  if(NOT RUNAHEAD_PYTHON)
+    message(STATUS "${ARG_NAME}: left out, RUNAHEAD_PYTHON names no interpreter (scripts/venv makes one)")
+    return()
+  endif()
+  add_test(NAME ${ARG_NAME}
+           COMMAND ${RUNAHEAD_PYTHON} -m pytest -q -p no:cacheprovider ${CMAKE_SOURCE_DIR}/${ARG_SCRIPT}
+           WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 900 LABELS "python;${ARG_LABELS}" ENVIRONMENT
+                       "RUNAHEAD_BINARY=${CMAKE_BINARY_DIR}/server/runahead;PYTHONDONTWRITEBYTECODE=1")
 endfunction()

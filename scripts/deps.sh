@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The one list of distribution packages (Debian 12, Ubuntu 24.04): installs what is missing of the groups named.
+#   scripts/deps.sh [build] [test] [--list]
+# Needs root (or sudo without a password) only when something is missing; says what, and stops, where it may not install.
+set -euo pipefail
+
+first_of() {  # the first package of its arguments that this distribution has
+  for name in "$@"; do
+    if apt-cache show "$name" >/dev/null 2>&1; then echo "$name"; return; fi
+  done
+  echo "$1"
+}
+
+build_packages() {
+  echo g++ cmake ninja-build pkg-config ca-certificates
+  echo libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc   # gRPC front end
+  first_of libboost1.81-dev libboost1.83-dev                                    # Asio and Beast
+  echo libssl-dev nlohmann-json3-dev prometheus-cpp-dev libspdlog-dev libcli11-dev
+  echo libpcre2-dev libicu-dev                                                  # tokenizers
+  echo libhwy-dev                                                               # portable SIMD
+}
+
+test_packages() {
+  echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv clang-format
+  echo clang "$(first_of libclang-rt-14-dev libclang-rt-18-dev)"                # fuzz targets
+}
+
+is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+main() {
+  local groups=() list=0 package missing=()
+  for argument in "$@"; do
+    case $argument in
+      --list) list=1 ;;
+      build | test) groups+=("$argument") ;;
+      *) echo "deps.sh: unknown argument '$argument' (build, test, --list)" >&2; exit 2 ;;
+    esac
+  done
+  [ ${#groups[@]} -gt 0 ] || groups=(build test)
+  if ! command -v apt-get >/dev/null; then
+    echo "deps.sh: no apt-get here; install these yourself, under your distribution's names:" >&2
+    for group in "${groups[@]}"; do "${group}_packages" >&2; done
+    exit 1
+  fi
+
+  # A fresh machine has no package lists, and the names of some packages depend on them.
+  if ! apt-cache show libgrpc++-dev >/dev/null 2>&1; then as_root apt-get update -qq || true; fi
+  for group in "${groups[@]}"; do
+    for package in $("${group}_packages"); do
+      if [ $list = 1 ]; then echo "$package"; continue; fi
+      is_installed "$package" || missing+=("$package")
+    done
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+    echo "deps.sh: missing packages, and no right to install them. As root, run:" >&2
+    echo "  apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "Installing ${#missing[@]} packages: ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+main "$@"
