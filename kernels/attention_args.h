@@ -8,8 +8,9 @@
 
 namespace runahead {
 
-// Tokens per key tile: keys are reduced in tiles of this many tokens counted from position 0 and merged in
-// ascending order, whatever the batch, chunk or thread count (batch invariance, docs/numerics.md).
+// Tokens per key tile: keys are reduced in tiles of this many tokens counted from position 0 and
+// merged in ascending order, whatever the batch, chunk or thread count (batch invariance,
+// docs/numerics.md).
 inline constexpr int kKeyTileTokens = 64;
 
 // One layer's cache. Token t of a sequence lives in block table[t / B], offset t % B.
@@ -19,11 +20,13 @@ struct KvLayerView {
   int block_size = 0;
 };
 
-// Who is in a step. Rows of sequence s are [row_offsets[s], row_offsets[s + 1]); its last row is token
-// context_lens[s] - 1 of the sequence, so row i of q rows sits at position context_lens[s] - q + i.
+// Who is in a step. Rows of sequence s are [row_offsets[s], row_offsets[s + 1]); its last row is
+// token context_lens[s] - 1 of the sequence, so row i of q rows sits at position context_lens[s] -
+// q + i.
 struct BatchShape {
-  std::span<const int32_t> row_offsets;   // [S + 1]
-  std::span<const int32_t> context_lens;  // [S] tokens in the cache once this step's rows are stored
+  std::span<const int32_t> row_offsets;  // [S + 1]
+  std::span<const int32_t>
+      context_lens;  // [S] tokens in the cache once this step's rows are stored
   std::span<const int32_t> block_tables;  // [S, table_stride] block ids
   int table_stride = 0;
 
@@ -40,22 +43,23 @@ struct AttentionLimits {
   int head_dim = 0;
 };
 
-// Work split of one step's attention, made on the host once per step and used by every layer. The backend
-// that made it fills and reads it; it keeps its own copies, so BatchShape may go after PlanAttention.
+// Work split of one step's attention, made on the host once per step and used by every layer. The
+// backend that made it fills and reads it; it keeps its own copies, so BatchShape may go after
+// PlanAttention.
 class AttentionPlan {
  public:
   virtual ~AttentionPlan() = default;
 };
 
-// Rotates q and k (after an optional RMS norm per head) and stores k and v into the cache. Pairs are (i, i + D/2),
-// as Hugging Face's rotate_half has them.
+// Rotates q and k (after an optional RMS norm per head) and stores k and v into the cache. Pairs
+// are (i, i + D/2), as Hugging Face's rotate_half has them.
 struct RopeStoreKvArgs {
-  TensorView qkv;                      // [T, (Nq + 2 Nkv) D] activation dtype; q is rotated in place
+  TensorView qkv;  // [T, (Nq + 2 Nkv) D] activation dtype; q is rotated in place
   int num_heads = 0;
   int num_kv_heads = 0;
   int head_dim = 0;
-  const float* q_norm = nullptr;       // [D] f32 gains, or null for no norm
-  const float* k_norm = nullptr;       // [D]
+  const float* q_norm = nullptr;  // [D] f32 gains, or null for no norm
+  const float* k_norm = nullptr;  // [D]
   float norm_eps = 0;
   TensorView rope;                     // [max_position, D] f32: D/2 cosines, then D/2 sines
   std::span<const int32_t> positions;  // [T]
@@ -63,17 +67,19 @@ struct RopeStoreKvArgs {
   KvLayerView cache;
 };
 
-// softmax(scale q K^T) V over each row's own past, read from the cache only as stored. Accumulates in f32.
+// softmax(scale q K^T) V over each row's own past, read from the cache only as stored. Accumulates
+// in f32.
 struct PagedAttentionArgs {
-  TensorView q;             // [T, Nq, D]: the rotated part of qkv (row_stride spans the fused row)
+  TensorView q;  // [T, Nq, D]: the rotated part of qkv (row_stride spans the fused row)
   KvLayerView cache;
   const AttentionPlan* plan = nullptr;
   float scale = 0;
-  int sliding_window = 0;   // row at position p sees keys in (p - window, p]; 0: all
-  TensorView out;           // [T, Nq D] in the o-projection's input format
+  int sliding_window = 0;  // row at position p sees keys in (p - window, p]; 0: all
+  TensorView out;          // [T, Nq D] in the o-projection's input format
 };
 
-// Copies whole blocks of one cache, all layers given, in order; sources and destinations are disjoint.
+// Copies whole blocks of one cache, all layers given, in order; sources and destinations are
+// disjoint.
 struct CopyBlocksArgs {
   std::span<const KvLayerView> layers;
   std::span<const int32_t> from;

@@ -1,4 +1,5 @@
-// Backend: the fused ops a transformer step is made of, and the memory they run on. Engine thread only.
+// Backend: the fused ops a transformer step is made of, and the memory they run on. Engine thread
+// only.
 //
 // Ops run in program order. They never allocate, throw, or wait for the device; outputs are
 // caller-owned views; T == 0 does nothing. A row's result depends on that row alone, never on which
@@ -30,7 +31,7 @@ struct RmsNormArgs {
   TensorView x;                 // [T, H]
   const float* gain = nullptr;  // [H]
   float eps = 0;
-  TensorView y;                 // [T, H] f32 or bf16: the next layer's input format
+  TensorView y;  // [T, H] f32 or bf16: the next layer's input format
 };
 
 // residual += x, then y = norm(residual).
@@ -39,7 +40,7 @@ struct AddRmsNormArgs {
   TensorView x;                 // [T, H]
   const float* gain = nullptr;  // [H]
   float eps = 0;
-  TensorView y;                 // [T, H]
+  TensorView y;  // [T, H]
 };
 
 struct LinearArgs {

@@ -14,8 +14,8 @@ enum class MemoryKind { kDevice, kHostPinned };
 
 // What a backend runs on, for start-up lines, `plan` and buffer types.
 struct DeviceInfo {
-  std::string name;          // "cpu"
-  std::string detail;        // "AVX-512 (AVX3_ZEN4), 2 threads"
+  std::string name;    // "cpu"
+  std::string detail;  // "AVX-512 (AVX3_ZEN4), 2 threads"
   int num_threads = 1;
   int64_t memory_bytes = 0;  // total memory of the device
   // What linear layers put out and the residual stream is kept in.

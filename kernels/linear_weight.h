@@ -14,11 +14,13 @@ enum class WeightFormat : uint8_t {
   kBF16,
 };
 
-// A canonical linear layer y[N] = W[N, K] x[K] + b[N]. W may come in parts stacked along N (q, k and v; gate
-// and up), so that fused layers need no concatenated copy. All memory is borrowed for the call.
+// A canonical linear layer y[N] = W[N, K] x[K] + b[N]. W may come in parts stacked along N (q, k
+// and v; gate and up), so that fused layers need no concatenated copy. All memory is borrowed for
+// the call.
 struct HostLinear {
-  std::span<const TensorView> parts;   // each [N_i, K], f32, f16 or bf16, row-major
-  std::span<const TensorView> biases;  // empty, or one [N_i] per part (data null where a part has none)
+  std::span<const TensorView> parts;  // each [N_i, K], f32, f16 or bf16, row-major
+  std::span<const TensorView>
+      biases;  // empty, or one [N_i] per part (data null where a part has none)
   WeightFormat format = WeightFormat::kBF16;
 };
 

@@ -1,4 +1,5 @@
-// Counter-based randomness (Philox4x32-10, Salmon et al., SC'11): a draw is a pure function of its name. Immutable.
+// Counter-based randomness (Philox4x32-10, Salmon et al., SC'11): a draw is a pure function of its
+// name. Immutable.
 #pragma once
 
 #include <array>
@@ -8,10 +9,10 @@ namespace runahead {
 
 // What a draw is for; part of the counter, so that draws of different purposes are independent.
 enum class NoisePurpose : uint32_t {
-  kTarget = 0,      // Gumbel noise of a sampled token; the draft shares it in coupled mode
-  kDraft = 1,       // the draft's own noise (rejection mode)
-  kAccept = 2,      // the accept coin (rejection mode)
-  kResidual = 3,    // residual or bonus draw (rejection mode)
+  kTarget = 0,    // Gumbel noise of a sampled token; the draft shares it in coupled mode
+  kDraft = 1,     // the draft's own noise (rejection mode)
+  kAccept = 2,    // the accept coin (rejection mode)
+  kResidual = 3,  // residual or bonus draw (rejection mode)
 };
 
 // One request's stream of noise: (seed, choice) is the key, (position, purpose, token) the counter.
@@ -42,8 +43,8 @@ constexpr uint64_t PhiloxKey(NoiseKey key) {
   return z ^ (z >> 31);
 }
 
-// Four words: those of tokens 4 * token_group .. + 3 at `position` (the index in the sequence of the token
-// being drawn).
+// Four words: those of tokens 4 * token_group .. + 3 at `position` (the index in the sequence of
+// the token being drawn).
 constexpr Philox4 NoiseWords(NoiseKey key, uint32_t position, NoisePurpose purpose,
                              uint32_t token_group) {
   const uint64_t k = PhiloxKey(key);

@@ -25,7 +25,7 @@ struct TokenAdjust {
   int32_t token = 0;
   int32_t output_count = 0;  // times generated before this row, drafts before it included
   bool in_prompt = false;
-  float bias = 0;            // added; -infinity bans
+  float bias = 0;  // added; -infinity bans
 };
 
 // The tokens that survive a row's filters, where a filter cut the vocabulary.
@@ -35,14 +35,14 @@ struct SurvivorsView {
   int capacity = 0;
 };
 
-// In this order: allowed ids, bias, penalties, temperature, top_k, top_p, min_p; filtered tokens become
-// -infinity. In place.
+// In this order: allowed ids, bias, penalties, temperature, top_k, top_p, min_p; filtered tokens
+// become -infinity. In place.
 struct ProcessLogitsArgs {
-  TensorView logits;                         // [R, V] f32
-  std::span<const LogitParams> params;       // [R]
-  std::span<const TokenAdjust> adjusts;      // CSR over rows
-  std::span<const int32_t> adjust_offsets;   // [R + 1]
-  std::span<const int32_t> allowed;          // CSR over rows, ascending ids; an empty range allows all
+  TensorView logits;                        // [R, V] f32
+  std::span<const LogitParams> params;      // [R]
+  std::span<const TokenAdjust> adjusts;     // CSR over rows
+  std::span<const int32_t> adjust_offsets;  // [R + 1]
+  std::span<const int32_t> allowed;  // CSR over rows, ascending ids; an empty range allows all
   std::span<const int32_t> allowed_offsets;  // [R + 1]
   SurvivorsView survivors;                   // out
 };
@@ -59,29 +59,30 @@ struct SampleRow {
   bool greedy = false;    // argmax of the logits, lowest id among equals
 };
 
-// Sampling is verification with zero drafts. Sequence s owns rows [row_offsets[s], row_offsets[s + 1]), one more than it has
-// drafts; row i judges draft i, and the row after the last accepted draft gives the extra token.
+// Sampling is verification with zero drafts. Sequence s owns rows [row_offsets[s], row_offsets[s +
+// 1]), one more than it has drafts; row i judges draft i, and the row after the last accepted draft
+// gives the extra token.
 struct SampleVerifyArgs {
-  TensorView logits;                       // [R, V] f32, processed
-  SurvivorsView survivors;                 // of ProcessLogits
-  std::span<const SampleRow> rows;         // [R]
-  std::span<const int32_t> row_offsets;    // [S + 1]
-  std::span<const int32_t> drafts;         // [R] draft judged by each row; -1 on a sequence's last row
-  TensorView draft_probs;                  // [R, V] f32 what drafts were drawn from; rank 0: one-hot
+  TensorView logits;                     // [R, V] f32, processed
+  SurvivorsView survivors;               // of ProcessLogits
+  std::span<const SampleRow> rows;       // [R]
+  std::span<const int32_t> row_offsets;  // [S + 1]
+  std::span<const int32_t> drafts;  // [R] draft judged by each row; -1 on a sequence's last row
+  TensorView draft_probs;           // [R, V] f32 what drafts were drawn from; rank 0: one-hot
   VerifyMode mode = VerifyMode::kCoupled;
-  std::span<int32_t> token_ids;            // out [R]: accepted drafts, then the extra token; rest -1
-  std::span<int32_t> num_accepted;         // out [S]
+  std::span<int32_t> token_ids;     // out [R]: accepted drafts, then the extra token; rest -1
+  std::span<int32_t> num_accepted;  // out [S]
 };
 
 // Log-softmax of raw logits (before any processing), f32 accumulation in f64.
 struct TopLogprobsArgs {
-  TensorView logits;                  // [R, V] f32, raw
-  std::span<const int32_t> chosen;    // [R] token whose logprob and rank are wanted; -1: none
-  int top_n = 0;                      // 0..20
-  std::span<float> chosen_logprobs;   // out [R]
-  std::span<int32_t> chosen_ranks;    // out [R] 1-based: 1 + tokens with a larger logit
-  std::span<int32_t> top_ids;         // out [R, top_n] most likely first, lowest id among equals
-  std::span<float> top_logprobs;      // out [R, top_n]
+  TensorView logits;                 // [R, V] f32, raw
+  std::span<const int32_t> chosen;   // [R] token whose logprob and rank are wanted; -1: none
+  int top_n = 0;                     // 0..20
+  std::span<float> chosen_logprobs;  // out [R]
+  std::span<int32_t> chosen_ranks;   // out [R] 1-based: 1 + tokens with a larger logit
+  std::span<int32_t> top_ids;        // out [R, top_n] most likely first, lowest id among equals
+  std::span<float> top_logprobs;     // out [R, top_n]
 };
 
 }  // namespace runahead

@@ -1,0 +1,149 @@
+#include "kernels/check_args.h"
+
+#include "core/check.h"
+
+namespace runahead {
+namespace {
+
+bool IsActivation(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
+
+void CheckMatrix(const TensorView& view, int64_t rows, int64_t cols) {
+  RA_CHECK_EQ(view.dim(0), rows);
+  RA_CHECK_EQ(view.RowElements(), cols);
+  RA_CHECK(IsActivation(view.dtype), "f32 or bf16");
+}
+
+void CheckCache(const KvLayerView& cache) {
+  RA_CHECK_EQ(cache.k.rank, 4);
+  RA_CHECK_GT(cache.block_size, 0);
+  RA_CHECK_EQ(cache.k.dim(2), cache.block_size);
+  RA_CHECK(cache.k.dims == cache.v.dims && cache.k.dtype == cache.v.dtype, "k and v agree");
+  RA_CHECK(cache.k.IsContiguous() && cache.v.IsContiguous(), "a cache is contiguous");
+  RA_CHECK(IsActivation(cache.k.dtype), "f32 or bf16");
+}
+
+int64_t Size(size_t n) { return static_cast<int64_t>(n); }
+
+}  // namespace
+
+void CheckArgs(const EmbedArgs& args) {
+  CheckMatrix(args.out, Size(args.ids.size()), args.table.RowElements());
+  RA_CHECK(IsActivation(args.table.dtype), "f32 or bf16");
+}
+
+void CheckArgs(const RmsNormArgs& args) {
+  CheckMatrix(args.x, args.y.dim(0), args.y.RowElements());
+  CheckMatrix(args.y, args.x.dim(0), args.x.RowElements());
+  RA_CHECK(args.gain != nullptr);
+}
+
+void CheckArgs(const AddRmsNormArgs& args) {
+  CheckMatrix(args.residual, args.x.dim(0), args.x.RowElements());
+  CheckMatrix(args.x, args.y.dim(0), args.y.RowElements());
+  CheckMatrix(args.y, args.x.dim(0), args.x.RowElements());
+  RA_CHECK(args.gain != nullptr);
+}
+
+void CheckArgs(const LinearArgs& args) {
+  RA_CHECK(args.weight != nullptr);
+  CheckMatrix(args.x, args.y.dim(0), args.weight->k());
+  CheckMatrix(args.y, args.x.dim(0), args.weight->n());
+  RA_CHECK(args.x.dtype == args.weight->input_format().dtype, "x must be in the input format");
+}
+
+void CheckArgs(const SiluMulArgs& args) {
+  CheckMatrix(args.gate_up, args.out.dim(0), 2 * args.out.RowElements());
+  CheckMatrix(args.out, args.gate_up.dim(0), args.gate_up.RowElements() / 2);
+}
+
+void CheckArgs(const GatherRowsArgs& args) {
+  CheckMatrix(args.out, Size(args.rows.size()), args.x.RowElements());
+  RA_CHECK(args.x.dtype == args.out.dtype);
+}
+
+void CheckArgs(const RopeStoreKvArgs& args) {
+  const int64_t width = int64_t{args.num_heads + 2 * args.num_kv_heads} * args.head_dim;
+  CheckMatrix(args.qkv, Size(args.positions.size()), width);
+  RA_CHECK_EQ(args.slots.size(), args.positions.size());
+  RA_CHECK_EQ(args.head_dim % 2, 0);
+  CheckCache(args.cache);
+  RA_CHECK_EQ(args.cache.k.dim(1), args.num_kv_heads);
+  RA_CHECK_EQ(args.cache.k.dim(3), args.head_dim);
+  RA_CHECK(args.rope.dtype == DType::kF32 && args.rope.RowElements() == args.head_dim);
+}
+
+void CheckArgs(const PagedAttentionArgs& args) {
+  CheckCache(args.cache);
+  RA_CHECK(args.plan != nullptr);
+  RA_CHECK_EQ(args.q.rank, 3);
+  CheckMatrix(args.q, args.out.dim(0), args.out.RowElements());
+  CheckMatrix(args.out, args.q.dim(0), args.q.RowElements());
+  RA_CHECK_EQ(args.q.dim(2), args.cache.k.dim(3));
+  RA_CHECK_EQ(args.q.dim(1) % args.cache.k.dim(1), 0);
+  RA_CHECK_GE(args.sliding_window, 0);
+}
+
+void CheckArgs(const ProcessLogitsArgs& args) {
+  const int64_t rows = args.logits.dim(0);
+  RA_CHECK(args.logits.dtype == DType::kF32, "logits are f32");
+  RA_CHECK_EQ(Size(args.params.size()), rows);
+  RA_CHECK(args.adjust_offsets.empty() || Size(args.adjust_offsets.size()) == rows + 1);
+  RA_CHECK(args.allowed_offsets.empty() || Size(args.allowed_offsets.size()) == rows + 1);
+  RA_CHECK(rows == 0 || args.survivors.counts != nullptr, "survivors are an output");
+}
+
+void CheckArgs(const SampleVerifyArgs& args) {
+  const int64_t rows = args.logits.dim(0);
+  RA_CHECK(args.logits.dtype == DType::kF32, "logits are f32");
+  RA_CHECK_EQ(Size(args.rows.size()), rows);
+  RA_CHECK_EQ(Size(args.drafts.size()), rows);
+  RA_CHECK_EQ(Size(args.token_ids.size()), rows);
+  RA_CHECK_EQ(args.num_accepted.size() + 1, args.row_offsets.size());
+  RA_CHECK(args.draft_probs.rank == 0 || args.draft_probs.dtype == DType::kF32);
+}
+
+void CheckArgs(const TopLogprobsArgs& args) {
+  const int64_t rows = args.logits.dim(0);
+  RA_CHECK(args.logits.dtype == DType::kF32, "logits are f32");
+  RA_CHECK(args.top_n >= 0 && args.top_n <= 20, "0..20");
+  RA_CHECK_LE(args.top_n, args.logits.RowElements());
+  RA_CHECK_EQ(Size(args.chosen.size()), rows);
+  RA_CHECK_EQ(Size(args.chosen_logprobs.size()), rows);
+  RA_CHECK_EQ(Size(args.chosen_ranks.size()), rows);
+  RA_CHECK_GE(Size(args.top_ids.size()), rows * args.top_n);
+  RA_CHECK_GE(Size(args.top_logprobs.size()), rows * args.top_n);
+}
+
+void CheckArgs(const CopyBlocksArgs& args) {
+  RA_CHECK_EQ(args.from.size(), args.to.size());
+  for (const KvLayerView& layer : args.layers) CheckCache(layer);
+}
+
+void CheckArgs(const HostLinear& linear) {
+  RA_CHECK(!linear.parts.empty(), "a linear layer has at least one part");
+  RA_CHECK(linear.biases.empty() || linear.biases.size() == linear.parts.size());
+  for (size_t i = 0; i < linear.parts.size(); ++i) {
+    RA_CHECK_EQ(linear.parts[i].rank, 2);
+    RA_CHECK_EQ(linear.parts[i].dim(1), linear.parts[0].dim(1));
+    if (linear.biases.empty() || linear.biases[i].data == nullptr) continue;
+    RA_CHECK_EQ(linear.biases[i].dim(0), linear.parts[i].dim(0));
+  }
+}
+
+void CheckArgs(const BatchShape& shape, const AttentionLimits& limits) {
+  const int num_sequences = shape.num_sequences();
+  if (num_sequences == 0) return;
+  RA_CHECK_EQ(Size(shape.row_offsets.size()), num_sequences + 1);
+  RA_CHECK_LE(num_sequences, limits.max_sequences);
+  RA_CHECK_LE(shape.row_offsets.back(), limits.max_rows);
+  RA_CHECK_GE(Size(shape.block_tables.size()), int64_t{num_sequences - 1} * shape.table_stride);
+  for (int s = 0; s < num_sequences; ++s) {
+    const auto i = static_cast<size_t>(s);
+    const int num_rows = shape.row_offsets[i + 1] - shape.row_offsets[i];
+    RA_CHECK_GE(num_rows, 0);
+    RA_CHECK_LE(num_rows, shape.context_lens[i]);
+    RA_CHECK_LE(shape.context_lens[i], limits.max_context);
+  }
+}
+
+}  // namespace runahead

@@ -1,0 +1,70 @@
+#include <cmath>
+#include <cstring>
+
+#include "core/check.h"
+#include "kernels/check_args.h"
+#include "kernels/ref/element.h"
+#include "kernels/ref/ops.h"
+
+namespace runahead::ref {
+namespace {
+
+void NormalizeRow(const TensorView& x, int64_t row, const float* gain, float eps,
+                  const TensorView& y) {
+  const int64_t width = x.RowElements();
+  double sum = 0;
+  for (int64_t i = 0; i < width; ++i) sum += double{Load(x, row, i)} * Load(x, row, i);
+  const double inverse = 1 / std::sqrt(sum / static_cast<double>(width) + eps);
+  for (int64_t i = 0; i < width; ++i) Store(y, row, i, Load(x, row, i) * inverse * gain[i]);
+}
+
+}  // namespace
+
+void Embed(const EmbedArgs& args) {
+  CheckArgs(args);
+  for (size_t t = 0; t < args.ids.size(); ++t) {
+    RA_CHECK(args.ids[t] >= 0 && args.ids[t] < args.table.dim(0), "token id out of range");
+    for (int64_t i = 0; i < args.out.RowElements(); ++i) {
+      Store(args.out, static_cast<int64_t>(t), i, Load(args.table, args.ids[t], i));
+    }
+  }
+}
+
+void RmsNorm(const RmsNormArgs& args) {
+  CheckArgs(args);
+  for (int64_t t = 0; t < args.x.dim(0); ++t) NormalizeRow(args.x, t, args.gain, args.eps, args.y);
+}
+
+void AddRmsNorm(const AddRmsNormArgs& args) {
+  CheckArgs(args);
+  for (int64_t t = 0; t < args.x.dim(0); ++t) {
+    for (int64_t i = 0; i < args.x.RowElements(); ++i) {
+      Store(args.residual, t, i, double{Load(args.residual, t, i)} + Load(args.x, t, i));
+    }
+    NormalizeRow(args.residual, t, args.gain, args.eps, args.y);
+  }
+}
+
+void SiluMul(const SiluMulArgs& args) {
+  CheckArgs(args);
+  const int64_t width = args.out.RowElements();
+  for (int64_t t = 0; t < args.out.dim(0); ++t) {
+    for (int64_t i = 0; i < width; ++i) {
+      const double gate = Load(args.gate_up, t, i);
+      const double up = Load(args.gate_up, t, width + i);
+      Store(args.out, t, i, gate / (1 + std::exp(-gate)) * up);
+    }
+  }
+}
+
+void GatherRows(const GatherRowsArgs& args) {
+  CheckArgs(args);
+  for (size_t r = 0; r < args.rows.size(); ++r) {
+    RA_CHECK(args.rows[r] >= 0 && args.rows[r] < args.x.dim(0), "row out of range");
+    for (int64_t i = 0; i < args.out.RowElements(); ++i) {
+      Store(args.out, static_cast<int64_t>(r), i, Load(args.x, args.rows[r], i));
+    }
+  }
+}
+
+}  // namespace runahead::ref
