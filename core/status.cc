@@ -30,4 +30,9 @@ std::string_view StatusCodeName(StatusCode code) {
   return "UNKNOWN";
 }
 
+void ResultHasNoValue(const Status& failure) {
+  CheckFailed(__FILE__, __LINE__, "Result::ok()",
+              std::string(StatusCodeName(failure.code())) + ": " + failure.message());
+}
+
 }  // namespace runahead

@@ -58,12 +58,15 @@ inline Status InvalidArgument(std::string message, std::string param = {},
   return {StatusCode::kInvalidArgument, std::move(message), std::move(param), std::move(reason)};
 }
 
+// Aborts, naming the failure somebody took for a value.
+[[noreturn]] void ResultHasNoValue(const Status& failure);
+
 // A value or the Status that explains its absence.
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
-  Result(Status status) : state_(std::move(status)) {      // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
+  Result(Status status) : state_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     RA_CHECK(!std::get<Status>(state_).ok(), "a Result made from an ok Status has no value");
   }
 
@@ -83,7 +86,9 @@ class [[nodiscard]] Result {
 
  private:
   T& Checked() {
-    RA_CHECK(ok(), std::get_if<Status>(&state_) ? std::get_if<Status>(&state_)->message() : "");
+    if (const Status* failure = std::get_if<Status>(&state_)) [[unlikely]] {
+      ResultHasNoValue(*failure);
+    }
     return std::get<T>(state_);
   }
 
@@ -93,15 +98,16 @@ class [[nodiscard]] Result {
 }  // namespace runahead
 
 // Returns the failing Status of `expr` from the enclosing function.
-#define RA_RETURN_IF_ERROR(expr)                            \
-  do {                                                      \
+#define RA_RETURN_IF_ERROR(expr)                                                  \
+  do {                                                                            \
     if (::runahead::Status ra_status = (expr); !ra_status.ok()) return ra_status; \
   } while (false)
 
 #define RA_CONCAT_INNER_(a, b) a##b
 #define RA_CONCAT_(a, b) RA_CONCAT_INNER_(a, b)
 // RA_ASSIGN_OR_RETURN(auto x, F()): x = the value of F(), or returns F()'s Status.
-#define RA_ASSIGN_OR_RETURN(lhs, expr) RA_ASSIGN_OR_RETURN_(RA_CONCAT_(ra_result_, __LINE__), lhs, expr)
+#define RA_ASSIGN_OR_RETURN(lhs, expr) \
+  RA_ASSIGN_OR_RETURN_(RA_CONCAT_(ra_result_, __LINE__), lhs, expr)
 #define RA_ASSIGN_OR_RETURN_(tmp, lhs, expr) \
   auto tmp = (expr);                         \
   if (!tmp.ok()) return tmp.status();        \
