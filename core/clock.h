@@ -1,4 +1,5 @@
-// Clock: time as an argument, so that schedulers and deadlines are tested without waiting. Thread-safe.
+// Clock: time as an argument, so that schedulers and deadlines are tested without waiting.
+// Thread-safe.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// TensorView: a borrowed, typed, row-major view of up to four dimensions. Value type; it owns nothing.
+// TensorView: a borrowed, typed, row-major view of up to four dimensions. Value type; it owns
+// nothing.
 #pragma once
 
 #include <array>
@@ -10,9 +11,9 @@
 
 namespace runahead {
 
-// The memory belongs to someone who outlives the view. Dimensions are outermost first. Rows (all but
-// the first dimension) are contiguous; `row_stride` (elements) lets a view name columns of a wider
-// matrix, as q, k and v do inside one fused [T, (Nq + 2 Nkv) D] projection.
+// The memory belongs to someone who outlives the view. Dimensions are outermost first. Rows (all
+// but the first dimension) are contiguous; `row_stride` (elements) lets a view name columns of a
+// wider matrix, as q, k and v do inside one fused [T, (Nq + 2 Nkv) D] projection.
 struct TensorView {
   void* data = nullptr;
   DType dtype = DType::kF32;

@@ -20,13 +20,13 @@ class StepRunner;
 struct EngineConfig {
   std::vector<int32_t> eos_token_ids;
   int vocab_size = 0;
-  int max_context = 0;              // tokens of prompt and output together
+  int max_context = 0;  // tokens of prompt and output together
   int num_blocks = 0;
   int block_size = 16;
-  int max_num_seqs = 256;           // running at once
+  int max_num_seqs = 256;  // running at once
   int max_num_batched_tokens = 2048;
-  int max_queue = 1024;             // waiting requests beyond which Submit refuses
-  Duration batch_wait = {};         // wait up to this long to fill a first batch
+  int max_queue = 1024;      // waiting requests beyond which Submit refuses
+  Duration batch_wait = {};  // wait up to this long to fill a first batch
   bool enable_prefix_cache = true;
   Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
 };
@@ -41,14 +41,15 @@ enum class EngineHealth : uint8_t {
 
 class Engine {
  public:
-  // All are borrowed and outlive the engine; `runner` is used by the engine's thread alone from here on.
+  // All are borrowed and outlive the engine; `runner` is used by the engine's thread alone from
+  // here on.
   Engine(const EngineConfig& config, StepRunner& runner, const Clock& clock, Metrics& metrics,
          Logger& logger);
   // Stops at the end of the current step; open streams end as kFailed (unavailable).
   ~Engine();
 
-  // kInvalidArgument (context_length_exceeded, ids out of range), kResourceExhausted when the queue is full,
-  // kUnavailable when draining or failed. Never blocks on the engine.
+  // kInvalidArgument (context_length_exceeded, ids out of range), kResourceExhausted when the queue
+  // is full, kUnavailable when draining or failed. Never blocks on the engine.
   Result<std::unique_ptr<ResponseStream>> Submit(std::unique_ptr<Request> request);
 
   // Refuses new requests; those accepted go on until they finish or `deadline` passes.

@@ -1,10 +1,11 @@
 // Metrics: what the engine and its front ends count. Thread-safe.
 //
-// A request is in exactly one place at any instant, and every scrape sees that: Snapshot() returns counts taken
-// together, for which
-//   received = finished{stop,length} + rejected{reason} + cancelled{phase} + expired{phase} + failed + waiting + running
-// holds, where waiting and running are counted from the engine's queue and running set, never kept by
-// increments. Names, units and help of the exported series are in server/metric_names.h.
+// A request is in exactly one place at any instant, and every scrape sees that: Snapshot() returns
+// counts taken together, for which
+//   received = finished{stop,length} + rejected{reason} + cancelled{phase} + expired{phase} +
+//   failed + waiting + running
+// holds, where waiting and running are counted from the engine's queue and running set, never kept
+// by increments. Names, units and help of the exported series are in server/metric_names.h.
 #pragma once
 
 #include <array>
@@ -29,7 +30,15 @@ struct HistogramCounts {
   void Observe(double value, uint64_t times = 1);
 };
 
-enum class RejectReason : uint8_t { kInvalid, kTooLong, kQueueFull, kUnavailable, kUnauthenticated, kNotFound, kTooLarge };
+enum class RejectReason : uint8_t {
+  kInvalid,
+  kTooLong,
+  kQueueFull,
+  kUnavailable,
+  kUnauthenticated,
+  kNotFound,
+  kTooLarge
+};
 inline constexpr int kNumRejectReasons = 7;
 enum class RequestPhase : uint8_t { kQueued, kRunning };  // running includes prefill
 inline constexpr int kNumPhases = 2;
@@ -43,20 +52,20 @@ struct MetricsSnapshot {
   std::array<uint64_t, kNumPhases> cancelled = {};
   std::array<uint64_t, kNumPhases> expired = {};
   uint64_t failed = 0;
-  uint64_t waiting = 0;   // counted
-  uint64_t running = 0;   // counted
+  uint64_t waiting = 0;  // counted
+  uint64_t running = 0;  // counted
 
   uint64_t prompt_tokens = 0;
   uint64_t cached_prompt_tokens = 0;
   uint64_t generated_tokens = 0;
-  uint64_t discarded_tokens = 0;        // run past a stop, a cancel or a deadline
+  uint64_t discarded_tokens = 0;  // run past a stop, a cancel or a deadline
   uint64_t prefix_query_tokens = 0;
   uint64_t prefix_hit_tokens = 0;
   uint64_t preemptions = 0;
   uint64_t steps = 0;
   int num_blocks = 0;
-  int used_blocks = 0;                  // referenced by a sequence
-  int cached_blocks = 0;                // free, but findable
+  int used_blocks = 0;    // referenced by a sequence
+  int cached_blocks = 0;  // free, but findable
 
   HistogramCounts queue_seconds;
   HistogramCounts prefill_seconds;
@@ -65,9 +74,9 @@ struct MetricsSnapshot {
   HistogramCounts inter_token_seconds;
   HistogramCounts e2e_seconds;
   HistogramCounts step_seconds;
-  HistogramCounts batch_sequences;      // sequences per step
-  HistogramCounts batch_tokens;         // rows per step
-  HistogramCounts host_seconds;         // of a step outside the runner
+  HistogramCounts batch_sequences;  // sequences per step
+  HistogramCounts batch_tokens;     // rows per step
+  HistogramCounts host_seconds;     // of a step outside the runner
   HistogramCounts request_prompt_tokens;
   HistogramCounts request_generated_tokens;
 

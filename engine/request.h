@@ -1,5 +1,5 @@
-// Request and TokenEvent: what goes into the engine and what comes out. Value types; a Request is immutable
-// once submitted.
+// Request and TokenEvent: what goes into the engine and what comes out. Value types; a Request is
+// immutable once submitted.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,20 @@
 namespace runahead {
 
 struct Request {
-  std::string id;                       // the client's X-Request-Id or one made by the front end; for logs
-  std::vector<int32_t> prompt;          // token ids, at least one
+  std::string id;               // the client's X-Request-Id or one made by the front end; for logs
+  std::vector<int32_t> prompt;  // token ids, at least one
   SamplingParams sampling;
-  std::optional<uint64_t> seed;         // the engine draws and logs one where absent
-  int num_choices = 1;                  // n
-  int max_tokens = 16;                  // per choice, >= 1 (>= 0 with prompt logprobs); the engine clips it to the context
-  int min_tokens = 0;                   // before this many, stop ids are banned
-  std::vector<int32_t> stop_token_ids;  // end the choice; the model's eos ids are added unless ignore_eos
+  std::optional<uint64_t> seed;  // the engine draws and logs one where absent
+  int num_choices = 1;           // n
+  int max_tokens =
+      16;  // per choice, >= 1 (>= 0 with prompt logprobs); the engine clips it to the context
+  int min_tokens = 0;  // before this many, stop ids are banned
+  std::vector<int32_t>
+      stop_token_ids;  // end the choice; the model's eos ids are added unless ignore_eos
   bool ignore_eos = false;
-  int priority = 0;                     // lower runs earlier
+  int priority = 0;  // lower runs earlier
   TimePoint deadline = kNoDeadline;
-  std::string cache_salt;               // prefixes are shared only between equal salts
+  std::string cache_salt;  // prefixes are shared only between equal salts
 };
 
 enum class FinishReason : uint8_t {
@@ -41,24 +43,25 @@ enum class FinishReason : uint8_t {
 // When things happened to a request, for usage and metrics.
 struct RequestTimings {
   TimePoint submitted;
-  TimePoint scheduled;      // first step that ran a token of it
+  TimePoint scheduled;  // first step that ran a token of it
   TimePoint first_token;
 };
 
-// One thing that happened to one choice. Per choice: any number of tokens, then exactly one finish (which may ride
-// on the last token). Queue growth is bounded by n x max_tokens, so a push never blocks.
+// One thing that happened to one choice. Per choice: any number of tokens, then exactly one finish
+// (which may ride on the last token). Queue growth is bounded by n x max_tokens, so a push never
+// blocks.
 struct TokenEvent {
   int choice = 0;
-  int32_t token = -1;                               // -1: no token (a bare finish, or prompt facts)
-  std::optional<PositionLogprobs> logprobs;         // of `token`
-  bool drafted = false;                             // proposed by a drafter and accepted
+  int32_t token = -1;                        // -1: no token (a bare finish, or prompt facts)
+  std::optional<PositionLogprobs> logprobs;  // of `token`
+  bool drafted = false;                      // proposed by a drafter and accepted
   FinishReason finish = FinishReason::kNone;
-  std::optional<int32_t> stop_token;                // the stop id that matched: its token is not part of the text
-  Status error;                                     // with kFailed, kExpired
-  TimePoint time;                                   // when the step that made it ended
+  std::optional<int32_t> stop_token;  // the stop id that matched: its token is not part of the text
+  Status error;                       // with kFailed, kExpired
+  TimePoint time;                     // when the step that made it ended
   // On the first event of the request's choice 0 only:
-  int num_cached_tokens = 0;                        // prompt tokens served from the prefix cache
-  std::vector<PositionLogprobs> prompt_logprobs;    // of prompt tokens 1.., where asked
+  int num_cached_tokens = 0;                      // prompt tokens served from the prefix cache
+  std::vector<PositionLogprobs> prompt_logprobs;  // of prompt tokens 1.., where asked
 };
 
 }  // namespace runahead

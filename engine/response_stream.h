@@ -1,5 +1,5 @@
-// ResponseStream: the consumer's end of one request's token queue. One I/O thread at a time; the engine is the
-// other side.
+// ResponseStream: the consumer's end of one request's token queue. One I/O thread at a time; the
+// engine is the other side.
 #pragma once
 
 #include <functional>
@@ -30,15 +30,15 @@ class ResponseStream {
   // Everything that waits, in order; never blocks.
   std::vector<TokenEvent> Take();
 
-  // `waker` is called by the engine thread (once, then disarmed) as soon as events wait, at once when some do
-  // already; it must only post to an executor. Arm again after each Take.
+  // `waker` is called by the engine thread (once, then disarmed) as soon as events wait, at once
+  // when some do already; it must only post to an executor. Arm again after each Take.
   void Arm(std::function<void()> waker);
 
   // Blocks until events wait; for tests, offline benches and simple clients.
   std::vector<TokenEvent> Wait();
 
-  // A stop string matched: the choice ends, with reason stop, after its first `num_tokens` tokens. What the
-  // engine ran past them is counted as discarded. No further events of the choice matter.
+  // A stop string matched: the choice ends, with reason stop, after its first `num_tokens` tokens.
+  // What the engine ran past them is counted as discarded. No further events of the choice matter.
   void Finish(int choice, int num_tokens);
 
   bool finished() const;  // every choice has finished, by event or by Finish

@@ -17,8 +17,8 @@ inline constexpr int kNumCacheModels = 2;
 
 class BlockPool;
 
-// One counted reference to a block; giving it up may return the block to the pool. Move-only; the pool
-// outlives it.
+// One counted reference to a block; giving it up may return the block to the pool. Move-only; the
+// pool outlives it.
 class BlockRef {
  public:
   BlockRef() = default;

@@ -23,7 +23,8 @@ struct RopeScaling {
 };
 
 struct ModelConfig {
-  std::string architecture;  // "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
+  std::string architecture;  // "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
+                             // "Qwen3ForCausalLM"
   int vocab_size = 0;
   int hidden_size = 0;        // H
   int intermediate_size = 0;  // I
@@ -37,7 +38,7 @@ struct ModelConfig {
   int max_positions = 2048;
   bool tie_embeddings = false;
   bool qkv_bias = false;
-  bool output_bias = false;   // attention_bias of Llama: o_proj too
+  bool output_bias = false;  // attention_bias of Llama: o_proj too
   bool mlp_bias = false;
   bool qk_norm = false;
   // Window of each layer; 0 sees all. Empty: no layer has one.

@@ -1,4 +1,5 @@
-// ModelRunner: one step of one model over any mix of prefill chunks, decodes and verifications. Engine thread only.
+// ModelRunner: one step of one model over any mix of prefill chunks, decodes and verifications.
+// Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -14,30 +15,31 @@
 
 namespace runahead {
 
-// What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of `tokens` are
-// drafts to be judged.
+// What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of
+// `tokens` are drafts to be judged.
 struct SequenceRun {
   std::span<const int32_t> tokens;       // [q]
   int num_computed = 0;                  // tokens whose K/V is valid before the step
   std::span<const int32_t> block_table;  // covers num_computed + q tokens
   int num_drafts = 0;
-  bool wants_token = false;              // false: a chunk that does not reach the sequence's end
-  const SamplingParams* sampling = nullptr;     // with wants_token
-  uint32_t choice = 0;                          // index of the request's choice
-  std::span<const int32_t> prompt;              // for penalties
-  std::span<const int32_t> output;              // tokens generated before this step
-  std::span<const int32_t> suppressed;          // ids banned at every row (stop ids before min_tokens)
-  int num_suppressed_rows = 0;                  // rows (from the first sampled one) that `suppressed` holds for
-  bool wants_prompt_logprobs = false;           // of the tokens of this chunk
-  int32_t next_prompt_token = -1;               // the prompt token after the chunk, where there is one
+  bool wants_token = false;  // false: a chunk that does not reach the sequence's end
+  const SamplingParams* sampling = nullptr;  // with wants_token
+  uint32_t choice = 0;                       // index of the request's choice
+  std::span<const int32_t> prompt;           // for penalties
+  std::span<const int32_t> output;           // tokens generated before this step
+  std::span<const int32_t> suppressed;       // ids banned at every row (stop ids before min_tokens)
+  int num_suppressed_rows = 0;  // rows (from the first sampled one) that `suppressed` holds for
+  bool wants_prompt_logprobs = false;  // of the tokens of this chunk
+  int32_t next_prompt_token = -1;      // the prompt token after the chunk, where there is one
 };
 
-// One step's result. Sequence s emitted tokens [offsets[s], offsets[s + 1]): its accepted drafts and one more
-// where it wanted a token, else none. Valid until the next Run.
+// One step's result. Sequence s emitted tokens [offsets[s], offsets[s + 1]): its accepted drafts
+// and one more where it wanted a token, else none. Valid until the next Run.
 struct ModelOutput {
   std::vector<int32_t> token_ids;
-  std::vector<int32_t> offsets;              // [S + 1]
-  std::vector<PositionLogprobs> logprobs;    // parallel to token_ids where a sequence asked, else default
+  std::vector<int32_t> offsets;  // [S + 1]
+  std::vector<PositionLogprobs>
+      logprobs;  // parallel to token_ids where a sequence asked, else default
   // Prompt logprobs by sequence: row i of the chunk judged the prompt token after it.
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // [S]
 
@@ -49,9 +51,9 @@ struct ModelOutput {
 };
 
 struct RunnerLimits {
-  int max_rows = 2048;        // T of a step (the scheduler's token budget)
-  int max_sequences = 256;    // S of a step
-  int max_logit_rows = 512;   // R of one pass of the head; more are run in slices
+  int max_rows = 2048;       // T of a step (the scheduler's token budget)
+  int max_sequences = 256;   // S of a step
+  int max_logit_rows = 512;  // R of one pass of the head; more are run in slices
   int max_context = 2048;
   int block_size = 16;
 };

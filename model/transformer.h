@@ -22,7 +22,7 @@ enum class LoadFormat : uint8_t {
 struct LoadOptions {
   LoadFormat format = LoadFormat::kAuto;
   WeightFormat weight_format = WeightFormat::kBF16;
-  int max_context = 0;                           // rows of the rope table; 0: config.max_positions
+  int max_context = 0;                            // rows of the rope table; 0: config.max_positions
   std::function<void(double fraction)> progress;  // may be empty; called on the loading thread
 };
 
@@ -35,15 +35,15 @@ struct ForwardArgs {
   const AttentionPlan* plan = nullptr;
   const KvCache* cache = nullptr;
   struct Buffers {
-    TensorView residual;   // [T, H] activation dtype
-    TensorView branch;     // [T, H] activation dtype: what a block adds to the residual
-    void* normed = nullptr;      // [T, H] in the next layer's input format
-    TensorView qkv;        // [T, (Nq + 2 Nkv) D] activation dtype
-    void* attention = nullptr;   // [T, Nq D] in o_proj's input format
-    TensorView gate_up;    // [T, 2 I] activation dtype
-    void* gated = nullptr;       // [T, I] in down_proj's input format
-    void* gathered = nullptr;    // [R, H] in the head's input format
-    TensorView logits;     // [R, V] f32, out
+    TensorView residual;        // [T, H] activation dtype
+    TensorView branch;          // [T, H] activation dtype: what a block adds to the residual
+    void* normed = nullptr;     // [T, H] in the next layer's input format
+    TensorView qkv;             // [T, (Nq + 2 Nkv) D] activation dtype
+    void* attention = nullptr;  // [T, Nq D] in o_proj's input format
+    TensorView gate_up;         // [T, 2 I] activation dtype
+    void* gated = nullptr;      // [T, I] in down_proj's input format
+    void* gathered = nullptr;   // [R, H] in the head's input format
+    TensorView logits;          // [R, V] f32, out
   } buffers;
 };
 

@@ -1,7 +1,9 @@
-// Generation: one request from text to text, between a front end and the engine. HTTP and gRPC share it.
+// Generation: one request from text to text, between a front end and the engine. HTTP and gRPC
+// share it.
 //
-// It tokenizes, submits, detokenizes, matches stop strings and counts usage. Its pump runs on the I/O pool as
-// events arrive, never behind a slow socket: the front end takes deltas when its peer can read.
+// It tokenizes, submits, detokenizes, matches stop strings and counts usage. Its pump runs on the
+// I/O pool as events arrive, never behind a slow socket: the front end takes deltas when its peer
+// can read.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +14,12 @@
 #include <variant>
 #include <vector>
 
+#include "nlohmann/json.hpp"
+
 #include "core/logprobs.h"
 #include "core/sampling_params.h"
 #include "core/status.h"
 #include "engine/request.h"
-#include "nlohmann/json.hpp"
 
 namespace runahead {
 
@@ -52,7 +55,7 @@ struct GenerationRequest {
   bool include_stop_in_output = false;
   bool skip_special_tokens = true;
   bool ignore_eos = false;
-  bool echo = false;              // the prompt comes first, with its logprobs where asked
+  bool echo = false;  // the prompt comes first, with its logprobs where asked
   int priority = 0;
   TimePoint deadline = kNoDeadline;
   std::string cache_salt;
@@ -71,8 +74,9 @@ struct Delta {
   std::string text;
   std::vector<TokenDetail> tokens;
   FinishReason finish = FinishReason::kNone;
-  std::optional<std::variant<std::string, int32_t>> stop_reason;  // the stop string or id that matched
-  Status error;                                                   // with kFailed / kExpired
+  std::optional<std::variant<std::string, int32_t>>
+      stop_reason;  // the stop string or id that matched
+  Status error;     // with kFailed / kExpired
 };
 
 struct Usage {
@@ -88,8 +92,8 @@ class Generation {
   using Post = std::function<void(std::function<void()>)>;
 
   // Renders, tokenizes and submits on the calling (I/O) thread. Errors name the request's field.
-  static Result<std::shared_ptr<Generation>> Start(ServedModel& model, const GenerationRequest& request,
-                                                   Post post);
+  static Result<std::shared_ptr<Generation>> Start(ServedModel& model,
+                                                   const GenerationRequest& request, Post post);
   virtual ~Generation() = default;
 
   // All deltas that wait; never blocks. Adjacent deltas of one choice are merged.
@@ -103,7 +107,8 @@ class Generation {
 
   virtual Usage usage() const = 0;
   virtual const std::vector<int32_t>& prompt_ids() const = 0;
-  virtual const std::vector<PositionLogprobs>& prompt_logprobs() const = 0;  // once the first delta came
+  virtual const std::vector<PositionLogprobs>& prompt_logprobs()
+      const = 0;  // once the first delta came
 };
 
 }  // namespace runahead

@@ -1,5 +1,5 @@
-// ServedModel: everything a front end needs of one model, and the registry that finds it by name. Immutable
-// after start-up.
+// ServedModel: everything a front end needs of one model, and the registry that finds it by name.
+// Immutable after start-up.
 #pragma once
 
 #include <memory>

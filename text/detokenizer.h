@@ -1,4 +1,5 @@
-// Detokenizer: token ids of one stream to text as they arrive, never half a character. One I/O thread.
+// Detokenizer: token ids of one stream to text as they arrive, never half a character. One I/O
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace runahead {
 
-// Bytes that may still become a valid UTF-8 character are held back; the concatenation of all that is
-// returned equals Tokenizer::Decode of the whole stream (invalid bytes become U+FFFD).
+// Bytes that may still become a valid UTF-8 character are held back; the concatenation of all that
+// is returned equals Tokenizer::Decode of the whole stream (invalid bytes become U+FFFD).
 class Detokenizer {
  public:
   // `tokenizer` outlives the detokenizer. `continues_text`: the stream goes on after other text (a

@@ -26,19 +26,19 @@ class StopStrings {
   std::unique_ptr<const Automaton> automaton_;
 };
 
-// Text that could be the start of a stop string is held back. The match that *ends* first wins; of those ending
-// at one byte, the longest.
+// Text that could be the start of a stop string is held back. The match that *ends* first wins; of
+// those ending at one byte, the longest.
 class StopMatcher {
  public:
   explicit StopMatcher(const StopStrings& strings);  // outlives the matcher
 
   struct Output {
-    std::string text;                 // certain to come before any stop string
-    std::optional<int> stop_index;    // the string that matched: nothing may follow
+    std::string text;               // certain to come before any stop string
+    std::optional<int> stop_index;  // the string that matched: nothing may follow
   };
 
-  // Feeds `text`; once stop_index was returned, feed nothing more. With `include_stop` the matched string is
-  // part of the returned text.
+  // Feeds `text`; once stop_index was returned, feed nothing more. With `include_stop` the matched
+  // string is part of the returned text.
   Output Push(std::string_view text, bool include_stop);
 
   // What is held back, at the end of a stream that met no stop string.

@@ -1,4 +1,5 @@
-// Tokenizer: text to token ids and back, as the checkpoint's own tokenizer does it. Immutable after load.
+// Tokenizer: text to token ids and back, as the checkpoint's own tokenizer does it. Immutable after
+// load.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +19,22 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Ids of `text`. With `add_special_tokens` the post-processor's tokens (BOS, ...) are added, as Hugging
-  // Face's `encode` does; special tokens written inside `text` are recognised unless `parse_special`
-  // is false. Invalid UTF-8 becomes U+FFFD first. Time is linear in the length of `text`.
+  // Ids of `text`. With `add_special_tokens` the post-processor's tokens (BOS, ...) are added, as
+  // Hugging Face's `encode` does; special tokens written inside `text` are recognised unless
+  // `parse_special` is false. Invalid UTF-8 becomes U+FFFD first. Time is linear in the length of
+  // `text`.
   struct EncodeOptions {
     bool add_special_tokens = true;
     bool parse_special = true;
   };
   virtual std::vector<int32_t> Encode(std::string_view text, EncodeOptions options) const = 0;
 
-  // Text of `ids` by the decoder chain, as Hugging Face's `decode(clean_up_tokenization_spaces=False)`.
-  // Ids out of range are skipped.
+  // Text of `ids` by the decoder chain, as Hugging Face's
+  // `decode(clean_up_tokenization_spaces=False)`. Ids out of range are skipped.
   virtual std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens) const = 0;
 
-  // The bytes `id` adds in the middle of a text (byte-level and byte-fallback tokens may hold part of
-  // a UTF-8 character); empty for ids out of range. Special tokens give their content.
+  // The bytes `id` adds in the middle of a text (byte-level and byte-fallback tokens may hold part
+  // of a UTF-8 character); empty for ids out of range. Special tokens give their content.
   virtual std::string_view TokenBytes(int32_t id) const = 0;
 
   // The vocabulary's own spelling of `id` ("Ġthe", "▁the", "<0x0A>"), or nothing.
