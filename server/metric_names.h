@@ -1,0 +1,103 @@
+// The names, types and help of every exported series: the one list behind /metrics and
+// docs/metrics.md. Immutable.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace runahead {
+
+enum class MetricKind : uint8_t { kCounter, kGauge, kHistogram };
+
+// Units are in the name (_seconds, _tokens, _ratio). `labels` lists what a series carries beside
+// `model`.
+struct MetricInfo {
+  const char* name;
+  MetricKind kind;
+  const char* labels;
+  const char* help;
+};
+
+namespace metric {
+
+using enum MetricKind;
+
+inline constexpr MetricInfo kReceived = {
+    "runahead_requests_received_total", kCounter, "",
+    "Requests received: finished + rejected + cancelled + expired + failed + waiting + running"};
+inline constexpr MetricInfo kFinished = {"runahead_requests_finished_total", kCounter, "reason",
+                                         "Requests that finished, by reason (stop, length)"};
+inline constexpr MetricInfo kRejected = {"runahead_requests_rejected_total", kCounter, "reason",
+                                         "Requests refused before they were queued, by reason"};
+inline constexpr MetricInfo kCancelled = {
+    "runahead_requests_cancelled_total", kCounter, "phase",
+    "Requests whose client went away, by phase (queued, running)"};
+inline constexpr MetricInfo kExpired = {"runahead_requests_expired_total", kCounter, "phase",
+                                        "Requests past their deadline, by phase (queued, running)"};
+inline constexpr MetricInfo kFailed = {"runahead_requests_failed_total", kCounter, "",
+                                       "Requests that ended because the engine failed"};
+inline constexpr MetricInfo kWaiting = {"runahead_requests_waiting", kGauge, "",
+                                        "Requests in the queue, counted from it"};
+inline constexpr MetricInfo kRunning = {"runahead_requests_running", kGauge, "",
+                                        "Requests in the running set, counted from it"};
+inline constexpr MetricInfo kPromptTokens = {"runahead_prompt_tokens_total", kCounter, "",
+                                             "Prompt tokens of requests that were scheduled"};
+inline constexpr MetricInfo kCachedTokens = {"runahead_cached_prompt_tokens_total", kCounter, "",
+                                             "Prompt tokens served from the prefix cache"};
+inline constexpr MetricInfo kGeneratedTokens = {"runahead_generated_tokens_total", kCounter, "",
+                                                "Tokens generated and sent towards a client"};
+inline constexpr MetricInfo kDiscardedTokens = {
+    "runahead_discarded_tokens_total", kCounter, "",
+    "Tokens computed past a stop, a cancel or a deadline"};
+inline constexpr MetricInfo kPrefixQueries = {"runahead_prefix_cache_query_tokens_total", kCounter,
+                                              "", "Tokens looked up in the prefix cache"};
+inline constexpr MetricInfo kPrefixHits = {"runahead_prefix_cache_hit_tokens_total", kCounter, "",
+                                           "Tokens found in the prefix cache"};
+inline constexpr MetricInfo kPreemptions = {"runahead_preemptions_total", kCounter, "",
+                                            "Sequences put back into the queue for want of blocks"};
+inline constexpr MetricInfo kSteps = {"runahead_engine_steps_total", kCounter, "",
+                                      "Steps of the engine that ran a batch"};
+inline constexpr MetricInfo kBlocks = {"runahead_kv_cache_blocks", kGauge, "state",
+                                       "KV-cache blocks by state (used, cached, free)"};
+inline constexpr MetricInfo kUtilization = {"runahead_kv_cache_utilization_ratio", kGauge, "",
+                                            "Blocks held by sequences over all blocks, 0 to 1"};
+inline constexpr MetricInfo kQueueSeconds = {"runahead_request_queue_seconds", kHistogram, "",
+                                             "From arrival to the first step that ran the request"};
+inline constexpr MetricInfo kPrefillSeconds = {"runahead_request_prefill_seconds", kHistogram, "",
+                                               "From the first step to the first token"};
+inline constexpr MetricInfo kDecodeSeconds = {"runahead_request_decode_seconds", kHistogram, "",
+                                              "From the first token to the last"};
+inline constexpr MetricInfo kTtftSeconds = {"runahead_time_to_first_token_seconds", kHistogram, "",
+                                            "From arrival to the first token"};
+inline constexpr MetricInfo kInterTokenSeconds = {
+    "runahead_inter_token_seconds", kHistogram, "",
+    "Time per token after the first; the tokens of one step share its gap"};
+inline constexpr MetricInfo kE2eSeconds = {"runahead_request_e2e_seconds", kHistogram, "",
+                                           "From arrival to the end of the request"};
+inline constexpr MetricInfo kStepSeconds = {"runahead_step_seconds", kHistogram, "",
+                                            "Wall time of one engine step"};
+inline constexpr MetricInfo kHostSeconds = {"runahead_step_host_seconds", kHistogram, "",
+                                            "Part of a step spent outside the model"};
+inline constexpr MetricInfo kBatchSequences = {"runahead_step_batch_sequences", kHistogram, "",
+                                               "Sequences in one step"};
+inline constexpr MetricInfo kBatchTokens = {"runahead_step_batch_tokens", kHistogram, "",
+                                            "Tokens (rows) in one step"};
+inline constexpr MetricInfo kPromptSize = {"runahead_request_prompt_tokens", kHistogram, "",
+                                           "Prompt length of one request"};
+inline constexpr MetricInfo kGeneratedSize = {"runahead_request_generated_tokens", kHistogram, "",
+                                              "Tokens generated for one request"};
+inline constexpr MetricInfo kBuildInfo = {"runahead_build_info", kGauge,
+                                          "version, backend, quantization",
+                                          "Always 1; the labels say what runs"};
+
+inline constexpr std::array kAll = {
+    kReceived,        kFinished,        kRejected,          kCancelled,    kExpired,
+    kFailed,          kWaiting,         kRunning,           kPromptTokens, kCachedTokens,
+    kGeneratedTokens, kDiscardedTokens, kPrefixQueries,     kPrefixHits,   kPreemptions,
+    kSteps,           kBlocks,          kUtilization,       kQueueSeconds, kPrefillSeconds,
+    kDecodeSeconds,   kTtftSeconds,     kInterTokenSeconds, kE2eSeconds,   kStepSeconds,
+    kHostSeconds,     kBatchSequences,  kBatchTokens,       kPromptSize,   kGeneratedSize,
+    kBuildInfo};
+
+}  // namespace metric
+}  // namespace runahead
