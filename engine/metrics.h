@@ -9,12 +9,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace runahead {
@@ -52,13 +49,13 @@ struct MetricsSnapshot {
   std::array<uint64_t, kNumPhases> cancelled = {};
   std::array<uint64_t, kNumPhases> expired = {};
   uint64_t failed = 0;
-  uint64_t waiting = 0;  // counted
-  uint64_t running = 0;  // counted
+  uint64_t waiting = 0;  // counted: on the way to the engine, or in its queue and never run
+  uint64_t running = 0;  // counted: some token of it ran, preempted ones included
 
   uint64_t prompt_tokens = 0;
   uint64_t cached_prompt_tokens = 0;
-  uint64_t generated_tokens = 0;
-  uint64_t discarded_tokens = 0;  // run past a stop, a cancel or a deadline
+  uint64_t generated_tokens = 0;  // sampled or accepted, the discarded ones included
+  uint64_t discarded_tokens = 0;  // generated past a stop string or for a request that was dropped
   uint64_t prefix_query_tokens = 0;
   uint64_t prefix_hit_tokens = 0;
   uint64_t preemptions = 0;
@@ -80,13 +77,26 @@ struct MetricsSnapshot {
   HistogramCounts request_prompt_tokens;
   HistogramCounts request_generated_tokens;
 
+  // How requests cross from Submit to the engine's queue; Snapshot() adds the difference to
+  // waiting.
+  uint64_t submitted = 0;  // accepted by Submit
+  uint64_t admitted = 0;   // of those, taken over by the engine thread
+
   MetricsSnapshot();
+
+  // The right side of the invariant above.
+  uint64_t Accounted() const;
+  bool Reconciles() const { return received == Accounted(); }
 };
 
 class Metrics {
  public:
   // Front ends: a request refused before the engine saw it counts as received and rejected at once.
   void CountRejected(RejectReason reason);
+
+  // Engine::Submit, before the request is on its way: it is received, and waiting until the engine
+  // has admitted it.
+  void CountSubmitted();
 
   // Engine thread: applies one step's changes under the lock, as one change.
   template <typename F>

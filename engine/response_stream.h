@@ -34,7 +34,8 @@ class ResponseStream {
   // when some do already; it must only post to an executor. Arm again after each Take.
   void Arm(std::function<void()> waker);
 
-  // Blocks until events wait; for tests, offline benches and simple clients.
+  // Blocks until events wait, and returns none once every choice has finished; for tests, offline
+  // benches and simple clients.
   std::vector<TokenEvent> Wait();
 
   // A stop string matched: the choice ends, with reason stop, after its first `num_tokens` tokens.
@@ -44,6 +45,9 @@ class ResponseStream {
   bool finished() const;  // every choice has finished, by event or by Finish
 
  private:
+  // Drops events of choices that are done, and marks those that end.
+  std::vector<TokenEvent> StillWanted(std::vector<TokenEvent> events);
+
   std::shared_ptr<TokenQueue> queue_;  // shared with the engine, which may outlive or predecease us
   std::vector<bool> done_;
   Control control_;
