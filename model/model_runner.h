@@ -11,6 +11,7 @@
 #include "core/sampling_params.h"
 #include "kernels/backend.h"
 #include "kvcache/kv_cache.h"
+#include "model/token_counts.h"
 #include "model/transformer.h"
 
 namespace runahead {
@@ -18,16 +19,19 @@ namespace runahead {
 // What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of
 // `tokens` are drafts to be judged.
 struct SequenceRun {
-  std::span<const int32_t> tokens;       // [q]
+  std::span<const int32_t> tokens;       // [q], q >= 1
   int num_computed = 0;                  // tokens whose K/V is valid before the step
   std::span<const int32_t> block_table;  // covers num_computed + q tokens
-  int num_drafts = 0;
-  bool wants_token = false;  // false: a chunk that does not reach the sequence's end
-  const SamplingParams* sampling = nullptr;  // with wants_token
+  int num_drafts = 0;                    // below MaxVerifyRows(limits)
+  bool wants_token = false;              // false: a chunk that does not reach the sequence's end
+  const SamplingParams* sampling = nullptr;  // with wants_token or wants_prompt_logprobs
   uint32_t choice = 0;                       // index of the request's choice
   std::span<const int32_t> prompt;           // for penalties
   std::span<const int32_t> output;           // tokens generated before this step
-  std::span<const int32_t> suppressed;       // ids banned at every row (stop ids before min_tokens)
+  // The sequence's own counts, brought up to date here when its parameters have penalties. Null:
+  // they are counted anew in each step, at O(context).
+  TokenCounts* counts = nullptr;
+  std::span<const int32_t> suppressed;  // ids banned at some rows (stop ids before min_tokens)
   int num_suppressed_rows = 0;  // rows (from the first sampled one) that `suppressed` holds for
   bool wants_prompt_logprobs = false;  // of the tokens of this chunk
   int32_t next_prompt_token = -1;      // the prompt token after the chunk, where there is one
@@ -37,10 +41,10 @@ struct SequenceRun {
 // and one more where it wanted a token, else none. Valid until the next Run.
 struct ModelOutput {
   std::vector<int32_t> token_ids;
-  std::vector<int32_t> offsets;  // [S + 1]
-  std::vector<PositionLogprobs>
-      logprobs;  // parallel to token_ids where a sequence asked, else default
-  // Prompt logprobs by sequence: row i of the chunk judged the prompt token after it.
+  std::vector<int32_t> offsets;            // [S + 1]
+  std::vector<PositionLogprobs> logprobs;  // parallel to token_ids; default where nobody asked
+  // Prompt logprobs by sequence: row i of the chunk judged the prompt token after it, so a chunk of
+  // q tokens has q rows where next_prompt_token is there, else q - 1.
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // [S]
 
   std::span<const int32_t> TokensOf(int s) const {
@@ -58,6 +62,10 @@ struct RunnerLimits {
   int block_size = 16;
 };
 
+// Rows one sequence may verify in a step (1 + drafts), so that each sequence fits one slice, its
+// spare raw logits included.
+int MaxVerifyRows(const RunnerLimits& limits);
+
 // What the engine needs of a runner; tests give it a fake with behaviour.
 class StepRunner {
  public:
@@ -70,7 +78,7 @@ class StepRunner {
 
 class ModelRunner final : public StepRunner {
  public:
-  // All are borrowed and outlive the runner. Allocates every buffer here, none later.
+  // All are borrowed and outlive the runner. Allocates every device buffer here, none later.
   ModelRunner(Backend& backend, const Transformer& transformer, KvCache& cache,
               const RunnerLimits& limits);
   ~ModelRunner() override;
@@ -78,7 +86,11 @@ class ModelRunner final : public StepRunner {
   const ModelOutput& Run(std::span<const SequenceRun> runs) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
 
-  // Bytes of activations and workspace, before building one (`plan`).
+  // Raw logits of rows of the last Run, [R, V] f32 on the device, valid until the next call of any
+  // kind; for tests and tools. R <= max_logit_rows.
+  TensorView LogitsOf(std::span<const int32_t> rows);
+
+  // Bytes of device memory a runner allocates, before building one (`plan`). Exact.
   static int64_t WorkspaceBytes(const ModelConfig& config, const RunnerLimits& limits,
                                 DType activation_dtype);
 

@@ -26,41 +26,55 @@ struct LoadOptions {
   std::function<void(double fraction)> progress;  // may be empty; called on the loading thread
 };
 
-// Everything the forward pass touches. Activation buffers belong to the caller.
+// Memory the forward pass works in; all of it belongs to the caller. Untyped ones are in the input
+// format of the linear layer they feed.
+struct ForwardBuffers {
+  TensorView residual;        // [T, H] activation dtype
+  TensorView branch;          // [T, H] activation dtype: what a block adds to the residual
+  void* normed = nullptr;     // [T, H] for qkv, gate_up or the head
+  TensorView qkv;             // [T, (Nq + 2 Nkv) D] activation dtype
+  void* attention = nullptr;  // [T, Nq D] for o_proj
+  TensorView gate_up;         // [T, 2 I] activation dtype
+  void* gated = nullptr;      // [T, I] for down_proj
+};
+
+// One step's rows.
 struct ForwardArgs {
-  std::span<const int32_t> ids;         // [T]
-  std::span<const int32_t> positions;   // [T]
-  std::span<const int64_t> slots;       // [T]
-  std::span<const int32_t> logit_rows;  // [R] rows that need logits
+  std::span<const int32_t> ids;        // [T]
+  std::span<const int32_t> positions;  // [T], below the rope table's rows
+  std::span<const int64_t> slots;      // [T]
   const AttentionPlan* plan = nullptr;
   const KvCache* cache = nullptr;
-  struct Buffers {
-    TensorView residual;        // [T, H] activation dtype
-    TensorView branch;          // [T, H] activation dtype: what a block adds to the residual
-    void* normed = nullptr;     // [T, H] in the next layer's input format
-    TensorView qkv;             // [T, (Nq + 2 Nkv) D] activation dtype
-    void* attention = nullptr;  // [T, Nq D] in o_proj's input format
-    TensorView gate_up;         // [T, 2 I] activation dtype
-    void* gated = nullptr;      // [T, I] in down_proj's input format
-    void* gathered = nullptr;   // [R, H] in the head's input format
-    TensorView logits;          // [R, V] f32, out
-  } buffers;
+  ForwardBuffers buffers;
+};
+
+// The rows that need logits.
+struct HeadArgs {
+  const void* normed = nullptr;   // [T, H], as Forward left it
+  int num_rows = 0;               // T
+  std::span<const int32_t> rows;  // [R]
+  void* gathered = nullptr;       // [R, H] in the head's input format
+  TensorView logits;              // [R, V] f32, out
 };
 
 class Transformer {
  public:
-  // Streams the checkpoint tensor by tensor into the backend's layouts.
+  // Streams the checkpoint tensor by tensor into the backend's layouts; the backend outlives the
+  // result.
   static Result<std::unique_ptr<Transformer>> Load(Backend& backend, const std::string& directory,
                                                    const LoadOptions& options);
   ~Transformer();
 
   const ModelConfig& config() const { return config_; }
-  int64_t weight_bytes() const;  // resident, as packed
+  int64_t weight_bytes() const;  // resident, as packed, tables included
 
-  // Logits of args.logit_rows into buffers.logits; K/V of all rows into the cache.
+  // The last norm's output of all rows into buffers.normed, their K/V into the cache.
   void Forward(Backend& backend, const ForwardArgs& args) const;
+  // Logits of some rows of the last Forward.
+  void Head(Backend& backend, const HeadArgs& args) const;
 
  private:
+  friend class TransformerLoader;
   struct Weights;
   Transformer(ModelConfig config, std::unique_ptr<Weights> weights);
   ModelConfig config_;

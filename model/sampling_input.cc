@@ -1,0 +1,134 @@
+#include "model/sampling_input.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/check.h"
+
+namespace runahead {
+namespace {
+
+constexpr float kBanned = -std::numeric_limits<float>::infinity();
+constexpr float kBanBias = -100;  // OpenAI's logit_bias: this and below is a ban
+
+LogitParams ParamsOf(const SamplingParams& sampling) {
+  return {.temperature = sampling.temperature,
+          .top_k = sampling.top_k,
+          .top_p = sampling.top_p,
+          .min_p = sampling.min_p,
+          .repetition_penalty = sampling.repetition_penalty,
+          .presence_penalty = sampling.presence_penalty,
+          .frequency_penalty = sampling.frequency_penalty};
+}
+
+}  // namespace
+
+SamplingInput::SamplingInput(int vocab_size) : adjust_index_(static_cast<size_t>(vocab_size)) {
+  Clear();
+}
+
+void SamplingInput::Clear() {
+  step_rows_.clear();
+  logprob_rows_.clear();
+  sequences_.clear();
+  max_top_logprobs_ = 0;
+  params_.clear();
+  adjusts_.clear();
+  adjust_offsets_.assign(1, 0);
+  allowed_.clear();
+  allowed_offsets_.assign(1, 0);
+  rows_.clear();
+  row_offsets_.assign(1, 0);
+  drafts_.clear();
+}
+
+void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
+  RA_CHECK(run.sampling != nullptr);
+  const SamplingParams& sampling = *run.sampling;
+  const int num_rows_of_run = run.num_drafts + 1;
+  const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
+  if (sampling.HasPenalties() && run.counts != nullptr) {
+    run.counts->Update(run.prompt, run.output);
+  } else if (sampling.HasPenalties()) {
+    uncached_counts_.Clear();
+    uncached_counts_.Update(run.prompt, run.output);
+  }
+  const int context = run.num_computed + static_cast<int>(run.tokens.size());
+  for (int row = 0; row < num_rows_of_run; ++row) {
+    if (sampling.num_logprobs >= 0) logprob_rows_.push_back(num_rows());
+    step_rows_.push_back(row_end - num_rows_of_run + row);
+    params_.push_back(ParamsOf(sampling));
+    AddAdjusts(run, row);
+    allowed_.insert(allowed_.end(), sampling.allowed_token_ids.begin(),
+                    sampling.allowed_token_ids.end());
+    allowed_offsets_.push_back(static_cast<int32_t>(allowed_.size()));
+    rows_.push_back({.key = {.seed = sampling.seed, .choice = run.choice},
+                     .position = static_cast<uint32_t>(context - run.num_drafts + row),
+                     .greedy = sampling.IsGreedy()});
+    drafts_.push_back(row < run.num_drafts ? drafts[static_cast<size_t>(row)] : -1);
+  }
+  max_top_logprobs_ = std::max(max_top_logprobs_, sampling.num_logprobs);
+  sequences_.push_back(sequence);
+  row_offsets_.push_back(num_rows());
+}
+
+TokenAdjust& SamplingInput::AdjustOf(int32_t token) {
+  RA_CHECK(token >= 0 && static_cast<size_t>(token) < adjust_index_.size());
+  int32_t& index = adjust_index_[static_cast<size_t>(token)];
+  const auto at = static_cast<size_t>(index);
+  if (index >= adjust_offsets_.back() && at < adjusts_.size() && adjusts_[at].token == token) {
+    return adjusts_[at];
+  }
+  index = static_cast<int32_t>(adjusts_.size());
+  adjusts_.push_back({.token = token});
+  return adjusts_.back();
+}
+
+// The list of row `row` of the run: counts up to the drafts before it, biases, bans.
+void SamplingInput::AddAdjusts(const SequenceRun& run, int row) {
+  const SamplingParams& sampling = *run.sampling;
+  if (sampling.HasPenalties()) {
+    const TokenCounts& counts = run.counts != nullptr ? *run.counts : uncached_counts_;
+    for (const TokenAdjust& entry : counts.entries()) AdjustOf(entry.token) = entry;
+    const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
+    for (const int32_t draft : drafts.first(static_cast<size_t>(row))) {
+      ++AdjustOf(draft).output_count;
+    }
+  }
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    AdjustOf(token).bias = bias <= kBanBias ? kBanned : bias;
+  }
+  for (const int32_t token : sampling.banned_token_ids) AdjustOf(token).bias = kBanned;
+  if (row < run.num_suppressed_rows) {
+    for (const int32_t token : run.suppressed) AdjustOf(token).bias = kBanned;
+  }
+  adjust_offsets_.push_back(static_cast<int32_t>(adjusts_.size()));
+}
+
+ProcessLogitsArgs SamplingInput::ProcessArgs(const TensorView& logits,
+                                             const SurvivorsView& survivors) const {
+  return {.logits = logits,
+          .params = params_,
+          .adjusts = adjusts_,
+          .adjust_offsets = adjust_offsets_,
+          .allowed = allowed_,
+          .allowed_offsets = allowed_offsets_,
+          .survivors = survivors};
+}
+
+SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits,
+                                           const SurvivorsView& survivors) {
+  token_ids_.resize(step_rows_.size());
+  num_accepted_.resize(sequences_.size());
+  return {.logits = logits,
+          .survivors = survivors,
+          .rows = rows_,
+          .row_offsets = row_offsets_,
+          .drafts = drafts_,
+          .draft_probs = {},
+          .mode = VerifyMode::kCoupled,
+          .token_ids = token_ids_,
+          .num_accepted = num_accepted_};
+}
+
+}  // namespace runahead

@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "model/rope.h"
+#include "model/transformer.h"
+#include "model/transformer_weights.h"
+#include "model/weight_source.h"
+
+namespace runahead {
+namespace {
+
+// out[i] = in[i] as f32 or bf16.
+template <typename Out>
+void Convert(const TensorView& in, int64_t begin, int64_t count, Out* out) {
+  const auto value_at = [&](int64_t i) -> float {
+    switch (in.dtype) {
+      case DType::kF32:
+        return static_cast<const float*>(in.data)[i];
+      case DType::kF16:
+        return ToFloat(static_cast<const Float16*>(in.data)[i]);
+      default:
+        return ToFloat(static_cast<const BFloat16*>(in.data)[i]);
+    }
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    if constexpr (std::is_same_v<Out, float>) {
+      out[i] = value_at(begin + i);
+    } else {
+      out[i] = ToBFloat16(value_at(begin + i));
+    }
+  }
+}
+
+}  // namespace
+
+// Fetches, packs and counts one tensor after another; the first error stops it.
+class TransformerLoader {
+ public:
+  TransformerLoader(Backend& backend, const ModelConfig& config, WeightSource& source,
+                    const LoadOptions& options)
+      : backend_(backend), config_(config), source_(source), options_(options) {}
+
+  Result<std::unique_ptr<Transformer>> Load() {
+    auto weights = std::make_unique<Transformer::Weights>();
+    const int64_t h = config_.hidden_size;
+    RA_RETURN_IF_ERROR(LoadEmbedding(*weights));
+    for (int i = 0; i < config_.num_layers; ++i) {
+      RA_ASSIGN_OR_RETURN(LayerWeights layer, LoadLayer(i));
+      weights->layers.push_back(std::move(layer));
+    }
+    RA_ASSIGN_OR_RETURN(weights->final_norm, Vector("model.norm.weight", h));
+    const std::string head =
+        config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+    RA_ASSIGN_OR_RETURN(weights->head, Linear({{head, config_.vocab_size}}, h, false));
+    RA_RETURN_IF_ERROR(source_.Finish());
+    LoadRope(*weights);
+    return std::unique_ptr<Transformer>(new Transformer(config_, std::move(weights)));
+  }
+
+ private:
+  struct Part {
+    std::string name;  // of the weight
+    int64_t rows;
+  };
+
+  void CountLoaded(int64_t elements) {
+    loaded_ += elements;
+    const int64_t total = config_.NumWeights() + (config_.tie_embeddings ? TableElements() : 0);
+    if (options_.progress) {
+      options_.progress(static_cast<double>(loaded_) / static_cast<double>(total));
+    }
+  }
+
+  int64_t TableElements() const { return int64_t{config_.vocab_size} * config_.hidden_size; }
+
+  // [n] f32 on the device.
+  Result<DeviceBuffer> Vector(const std::string& name, int64_t n) {
+    RA_ASSIGN_OR_RETURN(const HostTensor tensor, source_.Fetch(name, {n}));
+    std::vector<float> host(static_cast<size_t>(n));
+    Convert(tensor.view, 0, n, host.data());
+    DeviceBuffer buffer = backend_.Allocate(n * 4, MemoryKind::kDevice);
+    backend_.CopyToDevice(buffer.data(), host.data(), n * 4);
+    backend_.Wait(backend_.Record());
+    CountLoaded(n);
+    return buffer;
+  }
+
+  // One packed layer of parts stacked along N; each part's bias is the tensor "<stem>.bias".
+  Result<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t k,
+                                               bool has_bias) {
+    std::vector<HostTensor> held;  // the views below point into these
+    std::vector<TensorView> weights;
+    std::vector<TensorView> biases;
+    int64_t elements = 0;
+    held.reserve(2 * parts.size());
+    for (const Part& part : parts) {
+      RA_ASSIGN_OR_RETURN(HostTensor weight, source_.Fetch(part.name, {part.rows, k}));
+      weights.push_back(weight.view);
+      held.push_back(std::move(weight));
+      elements += part.rows * (k + (has_bias ? 1 : 0));
+      if (!has_bias) continue;
+      const std::string stem = part.name.substr(0, part.name.size() - std::strlen("weight"));
+      RA_ASSIGN_OR_RETURN(HostTensor bias, source_.Fetch(stem + "bias", {part.rows}));
+      biases.push_back(bias.view);
+      held.push_back(std::move(bias));
+    }
+    std::unique_ptr<LinearWeight> packed =
+        backend_.PackLinear({.parts = weights, .biases = biases, .format = options_.weight_format});
+    CountLoaded(elements);
+    return packed;
+  }
+
+  Status LoadEmbedding(Transformer::Weights& weights) {
+    const int64_t v = config_.vocab_size;
+    const int64_t h = config_.hidden_size;
+    RA_ASSIGN_OR_RETURN(const HostTensor table, source_.Fetch("model.embed_tokens.weight", {v, h}));
+    const bool wide = options_.weight_format == WeightFormat::kF32;
+    const DType dtype = wide ? DType::kF32 : DType::kBF16;
+    weights.embedding_buffer = backend_.Allocate(v * h * DTypeBytes(dtype), MemoryKind::kDevice);
+    weights.embedding = TensorView(weights.embedding_buffer.data(), dtype, {v, h});
+    // Through a staging piece of at most 1 Mi elements, so that the table is never held twice.
+    const int64_t piece = std::min<int64_t>(v * h, 1 << 20);
+    std::vector<char> staging(static_cast<size_t>(piece * DTypeBytes(dtype)));
+    for (int64_t at = 0; at < v * h; at += piece) {
+      const int64_t count = std::min(piece, v * h - at);
+      if (wide) {
+        Convert(table.view, at, count, reinterpret_cast<float*>(staging.data()));
+      } else {
+        Convert(table.view, at, count, reinterpret_cast<BFloat16*>(staging.data()));
+      }
+      backend_.CopyToDevice(static_cast<char*>(weights.embedding.data) + at * DTypeBytes(dtype),
+                            staging.data(), count * DTypeBytes(dtype));
+      backend_.Wait(backend_.Record());
+    }
+    CountLoaded(v * h);
+    return {};
+  }
+
+  Result<LayerWeights> LoadLayer(int index) {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    const std::string attention = prefix + "self_attn.";
+    const std::string mlp = prefix + "mlp.";
+    const int64_t h = config_.hidden_size;
+    const int64_t d = config_.head_dim;
+    const int64_t q = config_.num_heads * d;
+    const int64_t kv = config_.num_kv_heads * d;
+    const int64_t ffn = config_.intermediate_size;
+    LayerWeights layer;
+    RA_ASSIGN_OR_RETURN(layer.attention_norm, Vector(prefix + "input_layernorm.weight", h));
+    RA_ASSIGN_OR_RETURN(layer.qkv, Linear({{attention + "q_proj.weight", q},
+                                           {attention + "k_proj.weight", kv},
+                                           {attention + "v_proj.weight", kv}},
+                                          h, config_.qkv_bias));
+    if (config_.qk_norm) {
+      RA_ASSIGN_OR_RETURN(layer.q_norm, Vector(attention + "q_norm.weight", d));
+      RA_ASSIGN_OR_RETURN(layer.k_norm, Vector(attention + "k_norm.weight", d));
+    }
+    RA_ASSIGN_OR_RETURN(layer.output,
+                        Linear({{attention + "o_proj.weight", h}}, q, config_.output_bias));
+    RA_ASSIGN_OR_RETURN(layer.mlp_norm, Vector(prefix + "post_attention_layernorm.weight", h));
+    RA_ASSIGN_OR_RETURN(layer.gate_up,
+                        Linear({{mlp + "gate_proj.weight", ffn}, {mlp + "up_proj.weight", ffn}}, h,
+                               config_.mlp_bias));
+    RA_ASSIGN_OR_RETURN(layer.down, Linear({{mlp + "down_proj.weight", h}}, ffn, config_.mlp_bias));
+    const auto i = static_cast<size_t>(index);
+    layer.sliding_window = config_.sliding_windows.empty() ? 0 : config_.sliding_windows[i];
+    return layer;
+  }
+
+  void LoadRope(Transformer::Weights& weights) {
+    const int rows = options_.max_context > 0 ? options_.max_context : config_.max_positions;
+    const std::vector<float> host = RopeTable(config_, rows);
+    const auto bytes = static_cast<int64_t>(host.size() * sizeof(float));
+    weights.rope_buffer = backend_.Allocate(bytes, MemoryKind::kDevice);
+    weights.rope = TensorView(weights.rope_buffer.data(), DType::kF32, {rows, config_.head_dim});
+    backend_.CopyToDevice(weights.rope_buffer.data(), host.data(), bytes);
+    backend_.Wait(backend_.Record());
+  }
+
+  Backend& backend_;
+  const ModelConfig& config_;
+  WeightSource& source_;
+  const LoadOptions& options_;
+  int64_t loaded_ = 0;  // elements
+};
+
+Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
+                                                       const std::string& directory,
+                                                       const LoadOptions& options) {
+  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
+  std::unique_ptr<WeightSource> source = MakeDummySource();
+  if (options.format == LoadFormat::kAuto) {
+    RA_ASSIGN_OR_RETURN(source, OpenCheckpointSource(directory, config));
+  }
+  Result<std::unique_ptr<Transformer>> loaded =
+      TransformerLoader(backend, config, *source, options).Load();
+  if (loaded.ok()) return loaded;
+  return Status(loaded.status().code(), directory + ": " + loaded.status().message());
+}
+
+}  // namespace runahead

@@ -1,0 +1,102 @@
+#include "model/weight_source.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "core/dtype.h"
+
+namespace runahead {
+namespace {
+
+class CheckpointSource final : public WeightSource {
+ public:
+  CheckpointSource(std::unique_ptr<Checkpoint> checkpoint, bool tie_embeddings)
+      : checkpoint_(std::move(checkpoint)), tie_embeddings_(tie_embeddings) {}
+
+  Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) override {
+    fetched_.insert(name);
+    return checkpoint_->Read(name, shape);
+  }
+
+  Status Finish() override {
+    for (const std::string& name : checkpoint_->Names()) {
+      if (fetched_.contains(name)) continue;
+      // Old exporters saved the rope's frequencies, and a tied head beside its table.
+      if (name.ends_with("rotary_emb.inv_freq")) continue;
+      if (tie_embeddings_ && name == "lm_head.weight") continue;
+      return InvalidArgument("the checkpoint holds the tensor " + name +
+                             ", which config.json's model does not have");
+    }
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Checkpoint> checkpoint_;
+  bool tie_embeddings_;
+  std::set<std::string> fetched_;
+};
+
+class DummySource final : public WeightSource {
+ public:
+  DummySource() : tile_(kTileElements) {
+    // Sums of four uniforms: near enough to normal for weights nobody trained.
+    uint64_t state = 0x9E3779B97F4A7C15ull;
+    const auto uniform = [&state] {
+      state = state * 6364136223846793005ull + 1442695040888963407ull;
+      return static_cast<float>(state >> 40) * 0x1p-24f - 0.5f;
+    };
+    const float scale = std::sqrt(3.0f);
+    for (float& value : tile_) value = scale * (uniform() + uniform() + uniform() + uniform());
+  }
+
+  Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) override {
+    const int64_t k = shape.back();
+    const bool is_gain = shape.size() == 1 && name.ends_with("norm.weight");
+    const float scale = shape.size() == 1 ? 0.1f : 1 / std::sqrt(static_cast<float>(k));
+    std::vector<BFloat16> tile(kTileElements);
+    for (size_t i = 0; i < kTileElements; ++i) {
+      tile[i] = ToBFloat16(is_gain ? 1.0f : scale * tile_[i]);
+    }
+    int64_t elements = 1;
+    for (const int64_t d : shape) elements *= d;
+    HostTensor tensor;
+    tensor.copy.resize(static_cast<size_t>(elements) * sizeof(BFloat16));
+    size_t from = (num_fetched_++ * 7919) % kTileElements;
+    for (size_t at = 0; at < tensor.copy.size();) {
+      const size_t bytes =
+          std::min(tensor.copy.size() - at, (kTileElements - from) * sizeof(BFloat16));
+      std::memcpy(tensor.copy.data() + at, tile.data() + from, bytes);
+      at += bytes;
+      from = 0;
+    }
+    tensor.view = shape.size() == 1
+                      ? TensorView(tensor.copy.data(), DType::kBF16, {shape[0]})
+                      : TensorView(tensor.copy.data(), DType::kBF16, {shape[0], shape[1]});
+    return tensor;
+  }
+
+  Status Finish() override { return {}; }
+
+ private:
+  static constexpr size_t kTileElements = 65521;  // the largest prime below 2^16
+  std::vector<float> tile_;
+  size_t num_fetched_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WeightSource>> OpenCheckpointSource(const std::string& directory,
+                                                           const ModelConfig& config) {
+  RA_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, Checkpoint::Open(directory));
+  return std::unique_ptr<WeightSource>(
+      std::make_unique<CheckpointSource>(std::move(checkpoint), config.tie_embeddings));
+}
+
+std::unique_ptr<WeightSource> MakeDummySource() { return std::make_unique<DummySource>(); }
+
+}  // namespace runahead

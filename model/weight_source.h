@@ -1,0 +1,36 @@
+// Where a model's tensors come from while it loads: a checkpoint, or random numbers. Start-up
+// thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "model/model_config.h"
+#include "model/safetensors.h"
+
+namespace runahead {
+
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // The tensor of that name, which must have that shape ([N] or [N, K]).
+  virtual Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) = 0;
+  // Ok when every tensor that matters was fetched.
+  virtual Status Finish() = 0;
+};
+
+// The tensors of a checkpoint directory. Finish() names a tensor that nobody fetched: its model is
+// not the one config.json describes.
+Result<std::unique_ptr<WeightSource>> OpenCheckpointSource(const std::string& directory,
+                                                           const ModelConfig& config);
+
+// Random BF16 weights: norm gains are 1, biases small, matrices normal with deviation 1/sqrt(K).
+// One tile of random numbers is repeated with an offset that depends on the tensor, so that a
+// billion weights cost memory bandwidth, not arithmetic. Its tile is of prime length: no two rows
+// of a matrix are equal.
+std::unique_ptr<WeightSource> MakeDummySource();
+
+}  // namespace runahead
