@@ -28,7 +28,7 @@ class ServedModel;  // server/served_model.h: tokenizer, chat template, engine, 
 // What to run: chat messages, text, or token ids.
 struct ChatPrompt {
   nlohmann::ordered_json messages;
-  nlohmann::ordered_json template_kwargs;
+  nlohmann::ordered_json template_kwargs = nullptr;
   bool add_generation_prompt = true;
 };
 struct TextPrompt {
@@ -65,7 +65,7 @@ struct GenerationRequest {
 struct TokenDetail {
   int32_t id = 0;
   std::string bytes;  // what the token adds, as bytes
-  std::optional<PositionLogprobs> logprobs;
+  std::optional<PositionLogprobs> logprobs = std::nullopt;
 };
 
 // What became certain of one choice since the last delta.

@@ -1,0 +1,23 @@
+// ApiKeys: who may use the server. Immutable, thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace runahead {
+
+class ApiKeys {
+ public:
+  explicit ApiKeys(std::vector<std::string> keys) : keys_(std::move(keys)) {}
+
+  // Whether `authorization` ("Bearer KEY") holds one of the keys; always, where there are none.
+  // Takes the same time for every wrong key of one length.
+  bool Allow(std::string_view authorization) const;
+
+ private:
+  std::vector<std::string> keys_;
+};
+
+}  // namespace runahead

@@ -1,0 +1,228 @@
+#include "server/grpc_server.h"
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/health_check_service_interface.h"
+
+#include "runahead/v1/inference.grpc.pb.h"
+#include "server/api_keys.h"
+#include "server/grpc_convert.h"
+#include "server/grpc_stream.h"
+#include "server/rejection.h"
+
+namespace runahead {
+namespace {
+
+using grpc::CallbackServerContext;
+using grpc::ServerUnaryReactor;
+
+// The call's deadline on the clock the engine goes by.
+TimePoint DeadlineOf(const CallbackServerContext& context, const Clock& clock) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return kNoDeadline;
+  const auto left = deadline - std::chrono::system_clock::now();
+  if (left > std::chrono::hours(24 * 365)) return kNoDeadline;
+  return clock.Now() + std::chrono::duration_cast<Duration>(left);
+}
+
+ServerUnaryReactor* Answer(CallbackServerContext* context, const Status& status) {
+  ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
+class InferenceService final : public v1::InferenceService::CallbackService {
+ public:
+  InferenceService(ModelRegistry& models, ApiKeys keys, Generation::Post post)
+      : models_(models), keys_(std::move(keys)), post_(std::move(post)) {}
+
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Chat(CallbackServerContext* context,
+                                                       const v1::ChatRequest* request) override {
+    return StartStream(*context, *request);
+  }
+
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
+      CallbackServerContext* context, const v1::GenerateRequest* request) override {
+    return StartStream(*context, *request);
+  }
+
+  ServerUnaryReactor* Tokenize(CallbackServerContext* context, const v1::TokenizeRequest* request,
+                               v1::TokenizeResponse* response) override {
+    return Answer(context, DoTokenize(*context, *request, *response));
+  }
+
+  ServerUnaryReactor* Detokenize(CallbackServerContext* context,
+                                 const v1::DetokenizeRequest* request,
+                                 v1::DetokenizeResponse* response) override {
+    return Answer(context, DoDetokenize(*context, *request, *response));
+  }
+
+  ServerUnaryReactor* ListModels(CallbackServerContext* context, const v1::ListModelsRequest*,
+                                 v1::ListModelsResponse* response) override {
+    const Status allowed = Authenticate(*context);
+    if (allowed.ok()) {
+      for (const ServedModel* model : models_.models()) {
+        v1::Model& item = *response->add_models();
+        item.set_id(model->name);
+        item.set_created(model->created_unix_seconds);
+        item.set_max_model_len(model->max_context);
+      }
+    }
+    return Answer(context, allowed);
+  }
+
+ private:
+  Status Authenticate(const CallbackServerContext& context) const {
+    const auto& metadata = context.client_metadata();
+    const auto header = metadata.find("authorization");
+    const std::string_view value =
+        header == metadata.end() ? std::string_view()
+                                 : std::string_view(header->second.data(), header->second.size());
+    if (keys_.Allow(value)) return {};
+    return {StatusCode::kUnauthenticated, "a valid API key is required: authorization: Bearer KEY",
+            "", "invalid_api_key"};
+  }
+
+  // An empty name means the first model, so that simple clients need not know it.
+  Result<ServedModel*> FindModel(const CallbackServerContext& context,
+                                 const std::string& name) const {
+    RA_RETURN_IF_ERROR(Authenticate(context));
+    return models_.Find(name.empty() ? models_.models().front()->name : name);
+  }
+
+  template <typename RequestT>
+  Result<std::pair<GenerationRequest, ServedModel*>> Read(const CallbackServerContext& context,
+                                                          const RequestT& request) const {
+    RA_ASSIGN_OR_RETURN(ServedModel * model, FindModel(context, request.model()));
+    RA_ASSIGN_OR_RETURN(GenerationRequest generation, FromProto(request, *model));
+    generation.deadline = DeadlineOf(context, *model->clock);
+    return std::pair(std::move(generation), model);
+  }
+
+  template <typename RequestT>
+  GenerateReactor* StartStream(const CallbackServerContext& context, const RequestT& request) {
+    auto read = Read(context, request);
+    if (!read.ok()) {
+      CountRejection(*models_.models().front()->metrics, read.status());
+      return GenerateReactor::Fail(read.status());
+    }
+    auto& [generation_request, model] = *read;
+    auto generation = Generation::Start(*model, generation_request, post_);
+    if (!generation.ok()) return GenerateReactor::Fail(generation.status());
+    return GenerateReactor::Start(*model, generation_request, std::move(generation).value());
+  }
+
+  Status DoTokenize(const CallbackServerContext& context, const v1::TokenizeRequest& request,
+                    v1::TokenizeResponse& response) const {
+    RA_ASSIGN_OR_RETURN(const ServedModel* model, FindModel(context, request.model()));
+    std::string text = request.text();
+    bool add_special = true;
+    if (request.has_chat()) {
+      RA_ASSIGN_OR_RETURN(const auto messages, MessagesFromProto(request.chat().messages()));
+      if (model->chat_template == nullptr) {
+        return InvalidArgument("the model has no chat template", "chat");
+      }
+      ChatTemplate::Options options;
+      if (request.chat().has_add_generation_prompt()) {
+        options.add_generation_prompt = request.chat().add_generation_prompt();
+      }
+      RA_ASSIGN_OR_RETURN(text, model->chat_template->Render(messages, options));
+      add_special = false;
+    }
+    if (request.has_add_special_tokens()) add_special = request.add_special_tokens();
+    for (const int32_t id : model->tokenizer->Encode(text, {.add_special_tokens = add_special})) {
+      response.add_ids(id);
+    }
+    response.set_max_model_len(model->max_context);
+    return {};
+  }
+
+  Status DoDetokenize(const CallbackServerContext& context, const v1::DetokenizeRequest& request,
+                      v1::DetokenizeResponse& response) const {
+    RA_ASSIGN_OR_RETURN(const ServedModel* model, FindModel(context, request.model()));
+    const std::vector<int32_t> ids(request.ids().begin(), request.ids().end());
+    response.set_text(model->tokenizer->Decode(ids, /*skip_special_tokens=*/false));
+    return {};
+  }
+
+  ModelRegistry& models_;
+  const ApiKeys keys_;
+  const Generation::Post post_;
+};
+
+Result<std::string> ReadPem(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file || bytes.empty()) return InvalidArgument("cannot read the PEM file " + path);
+  return bytes;
+}
+
+Result<std::shared_ptr<grpc::ServerCredentials>> Credentials(const GrpcOptions& options) {
+  if (options.tls_cert_file.empty() && options.tls_key_file.empty()) {
+    return grpc::InsecureServerCredentials();
+  }
+  RA_ASSIGN_OR_RETURN(std::string cert, ReadPem(options.tls_cert_file));
+  RA_ASSIGN_OR_RETURN(std::string key, ReadPem(options.tls_key_file));
+  grpc::SslServerCredentialsOptions tls;
+  tls.pem_key_cert_pairs.push_back({std::move(key), std::move(cert)});
+  return grpc::SslServerCredentials(tls);
+}
+
+}  // namespace
+
+struct GrpcServer::State {
+  std::unique_ptr<InferenceService> service;
+  std::unique_ptr<grpc::Server> server;
+  int port = 0;
+};
+
+Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options,
+                                                      ModelRegistry& models,
+                                                      Generation::Post post) {
+  RA_CHECK(!models.models().empty());
+  RA_ASSIGN_OR_RETURN(auto credentials, Credentials(options));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+
+  auto state = std::make_unique<State>();
+  state->service =
+      std::make_unique<InferenceService>(models, ApiKeys(options.api_keys), std::move(post));
+  grpc::ServerBuilder builder;
+  const std::string address = options.host + ":" + std::to_string(options.port);
+  builder.AddListeningPort(address, credentials, &state->port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not shared
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.RegisterService(state->service.get());
+  state->server = builder.BuildAndStart();
+  if (state->server == nullptr || state->port == 0) {
+    return Status(StatusCode::kUnavailable,
+                  "cannot listen for gRPC on " + address +
+                      ": the port is in use or not ours to take (--grpc-port chooses another)");
+  }
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(state)));
+}
+
+GrpcServer::GrpcServer(std::unique_ptr<State> state) : state_(std::move(state)) {
+  SetServing(true);
+}
+
+GrpcServer::~GrpcServer() { Shutdown(std::chrono::system_clock::now()); }
+
+int GrpcServer::port() const { return state_->port; }
+
+void GrpcServer::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = state_->server->GetHealthCheckService();
+  health->SetServingStatus(serving);
+  health->SetServingStatus(v1::InferenceService::service_full_name(), serving);
+}
+
+void GrpcServer::Shutdown(std::chrono::system_clock::time_point deadline) {
+  state_->server->Shutdown(deadline);
+  state_->server->Wait();
+}
+
+}  // namespace runahead
