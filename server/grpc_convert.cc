@@ -31,8 +31,9 @@ void ReadSampling(const v1::SamplingOptions& options, GenerationRequest& out) {
 }
 
 // Fields of both calls; the model's own sampling defaults apply where a field is absent.
-Status ReadOptions(const v1::GenerationOptions& options, const ServedModel& model,
-                   GenerationRequest& out) {
+// Generation::Start checks the ranges.
+void ReadOptions(const v1::GenerationOptions& options, const ServedModel& model,
+                 GenerationRequest& out) {
   out.model = model.name;
   ApplyDefaults(model.defaults, out.sampling);
   ReadSampling(options.sampling(), out);
@@ -46,7 +47,6 @@ Status ReadOptions(const v1::GenerationOptions& options, const ServedModel& mode
   if (options.has_skip_special_tokens()) out.skip_special_tokens = options.skip_special_tokens();
   out.priority = options.priority();
   out.cache_salt = options.cache_salt();
-  return CheckRanges(out, model);
 }
 
 v1::TopLogprob ToProto(const TokenLogprob& logprob, const Tokenizer& tokenizer) {
@@ -120,7 +120,7 @@ Result<GenerationRequest> FromProto(const v1::ChatRequest& request, const Served
     prompt.add_generation_prompt = request.add_generation_prompt();
   }
   out.prompt = std::move(prompt);
-  RA_RETURN_IF_ERROR(ReadOptions(request.options(), model, out));
+  ReadOptions(request.options(), model, out);
   return out;
 }
 
@@ -139,7 +139,7 @@ Result<GenerationRequest> FromProto(const v1::GenerateRequest& request, const Se
     case v1::GenerateRequest::PROMPT_NOT_SET:
       return InvalidArgument("a prompt is required: text or tokens", "prompt");
   }
-  RA_RETURN_IF_ERROR(ReadOptions(request.options(), model, out));
+  ReadOptions(request.options(), model, out);
   return out;
 }
 
