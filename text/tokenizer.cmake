@@ -1,8 +1,9 @@
 runahead_library(
   NAME tokenizer
-  SRCS bpe.cc tokenizer.cc tokenizer_added_tokens.cc tokenizer_byte_level.cc tokenizer_decoders.cc
-       tokenizer_json.cc tokenizer_json_stages.cc tokenizer_normalizers.cc tokenizer_pieces.cc
-       tokenizer_pipeline.cc tokenizer_pretokenizers.cc tokenizer_regex.cc unicode.cc
+  SRCS bpe.cc sentencepiece.cc sentencepiece_normalizer.cc sentencepiece_proto.cc tokenizer.cc
+       tokenizer_added_tokens.cc tokenizer_byte_level.cc tokenizer_decoders.cc tokenizer_json.cc
+       tokenizer_json_stages.cc tokenizer_normalizers.cc tokenizer_pieces.cc tokenizer_pipeline.cc
+       tokenizer_pretokenizers.cc tokenizer_regex.cc unicode.cc
   DEPS runahead_core
   PRIVATE_DEPS nlohmann_json::nlohmann_json PkgConfig::PCRE2 ICU::uc ICU::i18n
   TESTS tokenizer_test.cc)

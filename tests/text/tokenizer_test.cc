@@ -64,6 +64,8 @@ void ExpectEqualToHuggingFace(const std::string& name) {
 
 TEST(TokenizerTest, Gpt2EqualsHuggingFace) { ExpectEqualToHuggingFace("gpt2"); }
 
+TEST(TokenizerTest, Llama2EqualsHuggingFace) { ExpectEqualToHuggingFace("llama2"); }
+
 TEST(TokenizerTest, DirectoryWithoutTokenizerIsNotFound) {
   const auto tokenizer = LoadTokenizer(testing::TempDir() + "/holds_no_tokenizer");
   EXPECT_EQ(tokenizer.status().code(), StatusCode::kNotFound);
