@@ -19,19 +19,19 @@ namespace runahead {
 // What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of
 // `tokens` are drafts to be judged.
 struct SequenceRun {
-  std::span<const int32_t> tokens;       // [q], q >= 1
-  int num_computed = 0;                  // tokens whose K/V is valid before the step
-  std::span<const int32_t> block_table;  // covers num_computed + q tokens
-  int num_drafts = 0;                    // below MaxVerifyRows(limits)
-  bool wants_token = false;              // false: a chunk that does not reach the sequence's end
+  std::span<const int32_t> tokens = {};       // [q], q >= 1
+  int num_computed = 0;                       // tokens whose K/V is valid before the step
+  std::span<const int32_t> block_table = {};  // covers num_computed + q tokens
+  int num_drafts = 0;                         // below MaxVerifyRows(limits)
+  bool wants_token = false;  // false: a chunk that does not reach the sequence's end
   const SamplingParams* sampling = nullptr;  // with wants_token or wants_prompt_logprobs
   uint32_t choice = 0;                       // index of the request's choice
-  std::span<const int32_t> prompt;           // for penalties
-  std::span<const int32_t> output;           // tokens generated before this step
+  std::span<const int32_t> prompt = {};      // for penalties
+  std::span<const int32_t> output = {};      // tokens generated before this step
   // The sequence's own counts, brought up to date here when its parameters have penalties. Null:
   // they are counted anew in each step, at O(context).
   TokenCounts* counts = nullptr;
-  std::span<const int32_t> suppressed;  // ids banned at some rows (stop ids before min_tokens)
+  std::span<const int32_t> suppressed = {};  // ids banned at some rows (stop ids before min_tokens)
   int num_suppressed_rows = 0;  // rows (from the first sampled one) that `suppressed` holds for
   bool wants_prompt_logprobs = false;  // of the tokens of this chunk
   int32_t next_prompt_token = -1;      // the prompt token after the chunk, where there is one

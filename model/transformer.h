@@ -22,8 +22,8 @@ enum class LoadFormat : uint8_t {
 struct LoadOptions {
   LoadFormat format = LoadFormat::kAuto;
   WeightFormat weight_format = WeightFormat::kBF16;
-  int max_context = 0;                            // rows of the rope table; 0: config.max_positions
-  std::function<void(double fraction)> progress;  // may be empty; called on the loading thread
+  int max_context = 0;  // rows of the rope table; 0: config.max_positions
+  std::function<void(double fraction)> progress = {};  // may be empty; called on the loading thread
 };
 
 // Memory the forward pass works in; all of it belongs to the caller. Untyped ones are in the input
