@@ -17,10 +17,10 @@ struct SamplingParams {
   float presence_penalty = 0;    // [-2, 2]
   float frequency_penalty = 0;   // [-2, 2]
   uint64_t seed = 0;             // drawn at admission where the client gave none
-  std::vector<std::pair<int32_t, float>>
-      logit_bias;                          // ids ascending, each once; -100 and below bans
-  std::vector<int32_t> allowed_token_ids;  // ascending; empty: all
-  std::vector<int32_t> banned_token_ids;
+  std::vector<std::pair<int32_t, float>> logit_bias =
+      {};                                       // ids ascending, each once; -100 and below bans
+  std::vector<int32_t> allowed_token_ids = {};  // ascending; empty: all
+  std::vector<int32_t> banned_token_ids = {};
   int num_logprobs = -1;         // -1: none; else the sampled token's and this many top ones, 0..20
   int num_prompt_logprobs = -1;  // likewise for every prompt token but the first
 
