@@ -1,6 +1,7 @@
 // PrefixCache: finds the blocks that already hold the K/V of a token prefix. Engine thread only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -74,6 +75,7 @@ class PrefixCache final : public BlockReuseListener {
   uint64_t Hash(int32_t parent, std::span<const int32_t> tokens, std::string_view salt) const;
   int32_t Find(uint64_t hash, int32_t parent, std::span<const int32_t> tokens,
                std::string_view salt) const;
+  std::string_view SaltOf(int32_t root) const;
   std::span<int32_t> TokensOf(int32_t id);
   std::span<const int32_t> TokensOf(int32_t id) const;
   int32_t& Bucket(uint64_t hash);
@@ -85,7 +87,7 @@ class PrefixCache final : public BlockReuseListener {
   std::vector<Entry> entries_;                      // [num_blocks]
   std::vector<int32_t> tokens_;                     // [num_blocks, block_size]
   std::vector<int32_t> buckets_;                    // power of two; first block of each chain
-  std::unordered_map<int32_t, std::string> salts_;  // of roots with a salt, which are few
+  std::unordered_map<int32_t, std::string> salts_;  // of published roots that have one
   int num_published_ = 0;
 };
 

@@ -13,9 +13,9 @@ namespace runahead {
 
 // The draft policy's wish for one running sequence; the scheduler may lower both numbers.
 struct DraftLimit {
-  const Sequence* sequence = nullptr;
-  int num_draft = 0;     // k: drafts to judge
-  int num_catch_up = 0;  // tokens the draft model runs first to come level with the target
+  Sequence* sequence = nullptr;  // one of Scheduler::Running
+  int num_draft = 0;             // k: drafts to judge
+  int num_catch_up = 0;          // tokens the draft model runs first to come level with the target
 };
 
 struct ScheduledSequence {

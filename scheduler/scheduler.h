@@ -111,22 +111,55 @@ class Scheduler {
  private:
   // A request while any choice of it is served.
   struct ActiveRequest {
+    TimePoint deadline = kNoDeadline;
     std::vector<std::unique_ptr<Sequence>> choices;  // null once ended
-    // n > 1: the prompt's blocks from when choice 0 has computed it until every other choice has
-    // taken them over. Held only as long as memory is not short.
+    // n > 1: the prompt's blocks, from when choice 0 has computed it until every other choice has
+    // begun. Given back early when memory is short; the others then go by the prefix cache.
     BlockTable prompt_blocks;
-    int num_unshared = 0;  // choices that have not run yet
   };
+  using ActiveRequests = std::unordered_map<RequestId, ActiveRequest>;
   struct Step;  // one Schedule call in the making
 
+  // schedule_step.cc, in the order of the rules
+  void NoteDraftLimits(std::span<const DraftLimit> limits);
   void EndExpired(TimePoint now, Batch& batch);
+  bool HoldsBackFirstBatch(TimePoint now, Batch& batch) const;
+  void PreemptForPriority();
+  void ScheduleRunning(Step& step);
+  void AdmitWaiting(Step& step);
+  void FailUnrunnable(Step& step);
+  void GrowChunks(Step& step);
+  void GrantDrafts(Step& step);
+
+  int NumDecodesBehind(int running_index) const;
+  int FirstChunk(const Sequence& sequence, int tokens_left) const;
+  bool MakeRoom(Sequence& sequence, int num_tokens, Step& step);
+  void Preempt(Sequence& sequence);
+  bool ReleasePromptBlocks();
+  bool TryAdmit(Sequence& sequence, int num_reserved, Batch& batch);
+  const BlockTable& PromptBlocksFor(const Sequence& sequence) const;
+  void ReportEnded(ActiveRequests::iterator request, EndReason reason, Batch& batch);
+
+  // scheduler.cc
+  SequenceProgress ApplyRun(const ScheduledSequence& run, std::span<const int32_t> token_ids);
+  int AdvanceComputed(const ScheduledSequence& run, std::span<const int32_t> token_ids,
+                      int num_emitted);
+  void SharePrompt(const Sequence& sequence);
+  void WakeChoices(ActiveRequest& request);
+  void ReleasePromptIfTaken(ActiveRequest& request);
+  bool EndSequence(Sequence& sequence);
+  void EndRequest(ActiveRequests::iterator request);
+  static bool AwaitsPrompt(const std::unique_ptr<Sequence>& choice);
+  static bool IsRunning(const ActiveRequest& request);
+  void CheckSequence(const Sequence& sequence) const;
 
   SchedulerConfig config_;
   BlockPool& pool_;
   PrefixCache& cache_;
   SequenceBlocks blocks_;
   SequenceQueues queues_;
-  std::unordered_map<RequestId, ActiveRequest> requests_;
+  ActiveRequests requests_;
+  uint64_t num_arrivals_ = 0;
   TimePoint next_deadline_ = kNoDeadline;  // no request's deadline is earlier
   bool in_step_ = false;
   SchedulerCounters counters_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -59,9 +60,13 @@ enum class EndReason : uint8_t {
 //             ^^^^^^^^^^ K/V valid    ^^^^^^^^^^^^^^^^^^^ what the next step runs
 class Sequence {
  public:
+  // Made by the scheduler; `order` numbers requests as they arrived.
+  Sequence(const RequestSpec& spec, int choice, uint64_t order, int max_context);
+
   RequestId request() const { return request_; }
   int choice() const { return choice_; }
   int priority() const { return priority_; }
+  uint64_t order() const { return order_; }  // of arrival, over all requests
   TimePoint arrival() const { return arrival_; }
   TimePoint deadline() const { return deadline_; }
   SequenceStatus status() const { return status_; }
@@ -75,11 +80,13 @@ class Sequence {
 
   int num_computed(CacheModel model) const { return num_computed_[static_cast<size_t>(model)]; }
   int num_computed() const { return num_computed(CacheModel::kTarget); }
+  int num_uncomputed() const { return num_tokens_ - num_computed(); }  // 1 while it decodes
   const BlockTable& block_table() const { return block_table_; }
 
   int max_tokens() const { return max_tokens_; }  // already clipped to the context
   int min_tokens() const { return min_tokens_; }
   std::span<const int32_t> stop_ids() const { return stop_ids_; }  // ascending
+  bool IsStopId(int32_t token) const;
   int num_tokens_left() const { return max_tokens_ - num_output_tokens(); }
   // Sampled rows of the next step at which stop ids are banned: row i makes output token
   // num_output_tokens() + i.
@@ -87,11 +94,14 @@ class Sequence {
     return min_tokens_ > num_output_tokens() ? min_tokens_ - num_output_tokens() : 0;
   }
 
-  // Prompt tokens that the prefix cache (or choice 0) served when the sequence first ran.
+  // A step has held the sequence, even if it was preempted since.
+  bool HasBegun() const { return num_cached_tokens_ >= 0; }
+  // Prompt tokens that the prefix cache (or choice 0) served when it began; -1 before.
   int num_cached_tokens() const { return num_cached_tokens_; }
   // The most tokens that were ever computed. A preempted sequence computes some again: prompt
   // logprobs at positions below this one have been reported already.
   int num_ever_computed() const { return num_ever_computed_; }
+  bool HasComputedPrompt() const { return num_ever_computed_ >= num_prompt_tokens_; }
 
   // Engine, between Schedule and Apply: the drafts to judge in this step, right behind the tokens.
   // At most the entry's num_draft; Apply takes them away again.
@@ -109,7 +119,11 @@ class Sequence {
   friend class SequenceBlocks;
   friend class SequenceQueues;
 
-  Sequence(const RequestSpec& spec, int choice, int max_context);
+  const std::string& cache_salt() const { return cache_salt_; }
+  bool MayLookUpPrefix() const { return looks_up_prefix_ || HasComputedPrompt(); }
+  void DropDrafts() { tokens_.resize(static_cast<size_t>(num_tokens_)); }
+  void AppendOutput(std::span<const int32_t> tokens);
+  void SetComputed(int num_target, int num_draft);
 
   std::span<const int32_t> Slice(int begin, int count) const {
     return std::span(tokens_).subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
@@ -119,6 +133,7 @@ class Sequence {
   RequestId request_;
   int choice_;
   int priority_;
+  uint64_t order_;
   TimePoint arrival_;
   TimePoint deadline_;
   int max_tokens_;
@@ -132,9 +147,15 @@ class Sequence {
   int num_tokens_;
   int num_prompt_tokens_;
   std::array<int, kNumCacheModels> num_computed_ = {};
+  std::array<int, kNumCacheModels> num_recorded_ = {};  // of them, those the pool's blocks know of
+  int num_draft_ran_ = 0;                               // SetDraftComputed, until Apply
   int num_ever_computed_ = 0;
-  int num_cached_tokens_ = -1;  // -1: has not run
-  int num_published_ = 0;       // leading blocks of the table known to the prefix cache
+  int num_cached_tokens_ = -1;
+  int num_published_ = 0;  // leading blocks of the table known to the prefix cache
+  struct {
+    int num_draft = 0;
+    int num_catch_up = 0;
+  } draft_limit_;  // of the step being made
   BlockTable block_table_;
 };
 
