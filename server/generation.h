@@ -66,6 +66,7 @@ struct TokenDetail {
   int32_t id = 0;
   std::string bytes;  // what the token adds, as bytes
   std::optional<PositionLogprobs> logprobs = std::nullopt;
+  int64_t text_offset = 0;  // code points of the choice's text before the token
 };
 
 // What became certain of one choice since the last delta.
@@ -84,6 +85,10 @@ struct Usage {
   int completion_tokens = 0;  // over all choices; ends at the matching token of a stop string
   int cached_tokens = 0;
 };
+
+// Token ids of a prompt, rendered by the chat template where it is a chat. Errors name "messages"
+// or "prompt".
+Result<std::vector<int32_t>> EncodePrompt(const ServedModel& model, const Prompt& prompt);
 
 // Thread-safe. Destroying it cancels what still runs.
 class Generation {

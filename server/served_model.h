@@ -27,6 +27,7 @@ class ServedModel {
  public:
   std::string name;
   int64_t created_unix_seconds = 0;
+  std::string fingerprint;  // "fp_...": changes with whatever may change a seeded answer
   int max_context = 0;
   SamplingDefaults defaults;
   std::unique_ptr<Tokenizer> tokenizer;

@@ -1,0 +1,53 @@
+// HttpGate: what happens to every request before and after its handler: ids, keys, CORS, methods, deadlines.
+// Immutable, thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/status.h"
+#include "server/api_keys.h"
+#include "server/http_message.h"
+#include "server/router.h"
+
+namespace runahead {
+
+struct GateOptions {
+  std::vector<std::string> api_keys;      // empty: open
+  std::vector<std::string> cors_origins;  // empty: no CORS; "*": every origin
+};
+
+class HttpGate {
+ public:
+  // `router` and `clock` outlive the gate. `on_refused` hears of what the gate itself turns away; may be empty.
+  HttpGate(GateOptions options, const Router& router, const Clock& clock,
+           std::function<void(const Status&)> on_refused);
+
+  // Gives the request its id and deadline. Then either the route to run, or the answer that ends it here.
+  struct Admitted {
+    const Route* route = nullptr;
+    HttpResponse refusal = {};  // without a route
+  };
+  Admitted Admit(HttpRequest& request) const;
+
+  // Header fields that every answer to `request` carries.
+  void Finish(const HttpRequest& request, HttpResponse& response) const;
+
+ private:
+  HttpResponse Refuse(const Status& status) const;
+  std::optional<std::string> AllowedOrigin(const HttpRequest& request) const;
+  HttpResponse Preflight(const HttpRequest& request) const;
+
+  ApiKeys keys_;
+  std::vector<std::string> cors_origins_;
+  const Router& router_;
+  const Clock& clock_;
+  std::function<void(const Status&)> on_refused_;
+};
+
+// 32 hexadecimal digits nobody can guess.
+std::string NewRequestId();
+
+}  // namespace runahead

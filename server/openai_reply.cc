@@ -1,0 +1,166 @@
+#include "server/openai_reply.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "server/http_error.h"
+
+namespace runahead {
+namespace {
+
+bool IsError(FinishReason finish) {
+  return finish == FinishReason::kFailed || finish == FinishReason::kExpired ||
+         finish == FinishReason::kCancelled;
+}
+
+Status ErrorOf(const Delta& delta) {
+  if (!delta.error.ok()) return delta.error;
+  if (delta.finish == FinishReason::kExpired) {
+    return {StatusCode::kDeadlineExceeded, "The request's deadline passed."};
+  }
+  if (delta.finish == FinishReason::kCancelled) {
+    return {StatusCode::kUnavailable, "The request was cancelled by the server."};
+  }
+  return {StatusCode::kInternal, "The engine failed."};
+}
+
+const Delta* FindError(const std::vector<Delta>& deltas) {
+  const auto it = std::find_if(deltas.begin(), deltas.end(),
+                               [](const Delta& delta) { return IsError(delta.finish); });
+  return it == deltas.end() ? nullptr : &*it;
+}
+
+ReplyStep WholeStep(HttpResponse response) {
+  ReplyStep step;
+  step.head = std::move(response);
+  step.finished = true;
+  return step;
+}
+
+}  // namespace
+
+std::string SseEvent(const std::string& data) { return "data: " + data + "\n\n"; }
+
+OpenAiReply::OpenAiReply(const ServedModel& model, Options options,
+                         std::vector<std::shared_ptr<Generation>> generations)
+    : model_(model), options_(std::move(options)), generations_(std::move(generations)) {
+  const size_t total = generations_.size() * static_cast<size_t>(options_.num_choices);
+  answers_.resize(options_.stream ? 0 : total);
+  for (size_t i = 0; i < answers_.size(); ++i) answers_[i].index = static_cast<int>(i);
+}
+
+ReplyStep OpenAiReply::Poll() {
+  ReplyStep step;
+  step.finished = true;
+  if (over_) return step;
+  step = options_.stream ? PollStream() : PollWhole();
+  over_ = step.finished;
+  return step;
+}
+
+void OpenAiReply::Arm(std::function<void()> ready) {
+  for (const auto& generation : generations_) {
+    if (!generation->finished()) generation->Arm(ready);
+  }
+}
+
+void OpenAiReply::TakeDeltas(std::vector<Delta>& deltas) {
+  for (size_t i = 0; i < generations_.size(); ++i) {
+    std::vector<Delta> taken = generations_[i]->Take();
+    for (Delta& delta : taken) {
+      delta.choice += static_cast<int>(i) * options_.num_choices;
+      deltas.push_back(std::move(delta));
+    }
+  }
+}
+
+bool OpenAiReply::AllFinished() const {
+  return std::all_of(generations_.begin(), generations_.end(),
+                     [](const auto& generation) { return generation->finished(); });
+}
+
+Usage OpenAiReply::TotalUsage() const {
+  Usage total;
+  for (const auto& generation : generations_) {
+    const Usage usage = generation->usage();
+    total.prompt_tokens += usage.prompt_tokens;
+    total.completion_tokens += usage.completion_tokens;
+    total.cached_tokens += usage.cached_tokens;
+  }
+  return total;
+}
+
+ReplyStep OpenAiReply::PollWhole() {
+  std::vector<Delta> deltas;
+  TakeDeltas(deltas);
+  if (const Delta* error = FindError(deltas)) return WholeStep(ErrorResponse(ErrorOf(*error)));
+  for (Delta& delta : deltas) {
+    ChoiceAnswer& answer = answers_[static_cast<size_t>(delta.choice)];
+    answer.text += delta.text;
+    std::move(delta.tokens.begin(), delta.tokens.end(), std::back_inserter(answer.tokens));
+    if (delta.finish == FinishReason::kNone) continue;
+    answer.finish = delta.finish;
+    answer.stop_reason = std::move(delta.stop_reason);
+  }
+  return AllFinished() ? WholeStep(WholeAnswer()) : ReplyStep{};
+}
+
+HttpResponse OpenAiReply::WholeAnswer() {
+  if (options_.wants_prompt_logprobs) {
+    for (size_t i = 0; i < answers_.size(); ++i) {
+      const auto& generation = generations_[i / static_cast<size_t>(options_.num_choices)];
+      answers_[i].prompt_logprobs =
+          FormatPromptLogprobs(generation->prompt_logprobs(), *model_.tokenizer);
+    }
+  }
+  HttpResponse response;
+  response.body = Dump(FormatAnswer(options_.head, answers_, TotalUsage(), *model_.tokenizer));
+  return response;
+}
+
+void OpenAiReply::StartStream(ReplyStep& step) const {
+  HttpResponse head;
+  head.content_type = "text/event-stream; charset=utf-8";
+  head.headers.Add("Cache-Control", "no-cache");
+  head.headers.Add("X-Accel-Buffering", "no");  // a proxy that collects events would undo the streaming
+  step.head = std::move(head);
+  step.is_stream = true;
+  if (options_.head.route != OpenAiRoute::kChat) return;
+  const int total = static_cast<int>(generations_.size()) * options_.num_choices;
+  for (int i = 0; i < total; ++i) step.bytes += SseEvent(Dump(FormatRoleChunk(options_.head, i)));
+}
+
+ReplyStep OpenAiReply::PollStream() {
+  std::vector<Delta> deltas;
+  TakeDeltas(deltas);
+  ReplyStep step;
+  if (deltas.empty() && !AllFinished()) return step;
+  if (!started_) {
+    if (const Delta* error = FindError(deltas)) return WholeStep(ErrorResponse(ErrorOf(*error)));
+    StartStream(step);
+    started_ = true;
+  }
+  const Usage usage = TotalUsage();
+  for (const Delta& delta : deltas) {
+    Delta text = delta;
+    if (IsError(delta.finish)) text.finish = FinishReason::kNone;
+    for (const Json& chunk : FormatDelta(options_.head, text, usage, *model_.tokenizer)) {
+      step.bytes += SseEvent(Dump(chunk));
+    }
+    if (!IsError(delta.finish)) continue;
+    step.bytes += SseEvent(ErrorJson(ErrorOf(delta)));
+    step.finished = true;
+    step.is_cut = true;
+    return step;
+  }
+  if (!AllFinished()) return step;
+  if (options_.head.include_usage) {
+    step.bytes += SseEvent(Dump(FormatUsageChunk(options_.head, usage)));
+  }
+  step.bytes += SseEvent("[DONE]");
+  step.finished = true;
+  return step;
+}
+
+}  // namespace runahead
