@@ -1,0 +1,7 @@
+# Builds models bottom to top; linked by the binary's commands alone.
+runahead_library(
+  NAME model_host
+  SRCS generation_config.cc model_host.cc units.cc
+  DEPS runahead_server runahead_model runahead_kernel_registry
+  PRIVATE_DEPS nlohmann_json::nlohmann_json runahead_tokenizer runahead_text
+  TESTS generation_config_test.cc units_test.cc)

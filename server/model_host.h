@@ -1,0 +1,65 @@
+// ModelHost: builds one served model from its settings, bottom to top, and owns it. Start-up thread
+// only; what it hands out keeps its own rules.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/status.h"
+#include "engine/engine.h"
+#include "kernels/backend.h"
+#include "kvcache/kv_cache.h"
+#include "model/model_runner.h"
+#include "model/transformer.h"
+#include "server/model_settings.h"
+#include "server/served_model.h"
+
+namespace runahead {
+
+class ModelHost {
+ public:
+  // Loads, allocates and starts the engine. Errors are one line with the cause and the fix; what
+  // does not fit in memory is refused with the arithmetic. `progress` hears the fraction of the
+  // weights loaded.
+  static Result<std::unique_ptr<ModelHost>> Load(const ModelSettings& settings, const Clock& clock,
+                                                 Logger& logger,
+                                                 std::function<void(double)> progress);
+
+  ServedModel& served() { return served_; }
+  Engine& engine() { return *engine_; }
+  Metrics& metrics() { return metrics_; }
+  const Backend& backend() const { return *backend_; }
+  const Transformer& transformer() const { return *transformer_; }
+  const KvCache& cache() const { return *cache_; }
+  const ModelSettings& settings() const { return settings_; }
+
+  // What a start-up log says: model, quantization, device, blocks, bytes per token, and the speed
+  // of light.
+  std::vector<std::string> Describe() const;
+
+ private:
+  ModelHost(ModelSettings settings) : settings_(std::move(settings)) {}
+
+  Status LoadText();
+  Status LoadModel(std::function<void(double)> progress);
+  Status AllocateCache();
+  void StartEngine(const Clock& clock, Logger& logger);
+  int64_t CacheBytes(const KvCacheShape& shape) const;
+
+  // In the order they are built; destroyed the other way round.
+  ModelSettings settings_;
+  Metrics metrics_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<ModelRunner> runner_;
+  ServedModel served_;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace runahead
