@@ -32,6 +32,15 @@ int64_t Transformer::weight_bytes() const {
   return bytes;
 }
 
+int64_t Transformer::linear_bytes() const {
+  int64_t bytes = weights_->head->bytes();
+  for (const LayerWeights& layer : weights_->layers) {
+    bytes +=
+        layer.qkv->bytes() + layer.output->bytes() + layer.gate_up->bytes() + layer.down->bytes();
+  }
+  return bytes;
+}
+
 void Transformer::Forward(Backend& backend, const ForwardArgs& args) const {
   const Weights& w = *weights_;
   const ForwardBuffers& b = args.buffers;

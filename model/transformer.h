@@ -67,6 +67,7 @@ class Transformer {
 
   const ModelConfig& config() const { return config_; }
   int64_t weight_bytes() const;  // resident, as packed, tables included
+  int64_t linear_bytes() const;  // of them, what every decode step reads once
 
   // The last norm's output of all rows into buffers.normed, their K/V into the cache.
   void Forward(Backend& backend, const ForwardArgs& args) const;
