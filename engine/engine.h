@@ -9,6 +9,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/status.h"
+#include "engine/engine_config.h"
+#include "engine/engine_health.h"
 #include "engine/metrics.h"
 #include "engine/request.h"
 #include "engine/response_stream.h"
@@ -16,28 +18,6 @@
 namespace runahead {
 
 class StepRunner;
-
-struct EngineConfig {
-  std::vector<int32_t> eos_token_ids;
-  int vocab_size = 0;
-  int max_context = 0;  // tokens of prompt and output together
-  int num_blocks = 0;
-  int block_size = 16;
-  int max_num_seqs = 256;  // running at once
-  int max_num_batched_tokens = 2048;
-  int max_queue = 1024;      // waiting requests beyond which Submit refuses
-  Duration batch_wait = {};  // wait up to this long to fill a first batch
-  bool enable_prefix_cache = true;
-  Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
-};
-
-enum class EngineHealth : uint8_t {
-  kServing,
-  kDraining,  // refuses new requests, finishes those it has
-  kStuck,     // the current step takes longer than stuck_after
-  kFailed,    // sticky: the device is lost or a step threw
-  kStopped,
-};
 
 class Engine {
  public:

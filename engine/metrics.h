@@ -49,8 +49,8 @@ struct MetricsSnapshot {
   std::array<uint64_t, kNumPhases> cancelled = {};
   std::array<uint64_t, kNumPhases> expired = {};
   uint64_t failed = 0;
-  uint64_t waiting = 0;  // counted: on the way to the engine, or in its queue and never run
-  uint64_t running = 0;  // counted: some token of it ran, preempted ones included
+  uint64_t waiting = 0;  // counted: on the way to the engine, or in its queue (preempted ones too)
+  uint64_t running = 0;  // counted: in the running set, or its outcome waits for the front end
 
   uint64_t prompt_tokens = 0;
   uint64_t cached_prompt_tokens = 0;

@@ -28,6 +28,9 @@ struct Request {
   bool ignore_eos = false;
   int priority = 0;  // lower runs earlier
   TimePoint deadline = kNoDeadline;
+  // The front end matches stop strings, so it may yet Finish a choice that the engine has ended:
+  // the outcome is counted when the stream is destroyed, or once every choice was cut by Finish.
+  bool may_finish_early = false;
   std::string cache_salt;  // prefixes are shared only between equal salts
 };
 

@@ -15,7 +15,11 @@ ResponseStream::ResponseStream(std::shared_ptr<TokenQueue> queue, int num_choice
 
 ResponseStream::~ResponseStream() {
   queue_->Abandon();
-  if (!finished()) control_.cancel();
+  if (!finished()) {
+    control_.cancel();
+  } else if (control_.settle) {
+    control_.settle();
+  }
 }
 
 std::vector<TokenEvent> ResponseStream::Take() { return StillWanted(queue_->Take()); }

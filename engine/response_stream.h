@@ -13,13 +13,15 @@ namespace runahead {
 
 class TokenQueue;  // the shared middle: a mutex-guarded vector and a waker
 
-// Destroying the stream before every choice finished cancels the request.
+// Destroying the stream before every choice finished cancels the request. Destroy it as soon as the
+// last event was handled: with Request::may_finish_early that settles the outcome.
 class ResponseStream {
  public:
   // What the stream tells the engine: called from the consumer's thread, must not block.
   struct Control {
     std::function<void()> cancel;
     std::function<void(int choice, int num_tokens)> finish;
+    std::function<void()> settle;  // may be empty: no Finish will come any more
   };
 
   ResponseStream(std::shared_ptr<TokenQueue> queue, int num_choices, Control control);

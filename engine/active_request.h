@@ -1,0 +1,53 @@
+// ActiveRequest: what the engine remembers of a request until its outcome is counted. Engine thread
+// only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/logprobs.h"
+#include "engine/request.h"
+#include "engine/token_queue.h"
+#include "scheduler/sequence.h"
+
+namespace runahead {
+
+struct ActiveChoice {
+  int num_tokens = 0;  // published, less those past a Finish
+  FinishReason finish = FinishReason::kNone;
+  bool was_cut = false;  // by Finish
+  TimePoint last_token;
+};
+
+struct ActiveRequest {
+  RequestId id = {};
+  std::unique_ptr<Request> request;  // its prompt has moved on to the scheduler
+  int num_prompt_tokens = 0;
+  std::shared_ptr<TokenQueue> queue;  // shared with the consumer, who may leave first
+  RequestTimings timings;
+  std::vector<ActiveChoice> choices;
+  // Of prompt tokens 1.., as far as they have been judged, until choice 0's first event takes them.
+  std::vector<PositionLogprobs> prompt_logprobs;
+  int num_prompt_logprobs = 0;    // judged so far
+  bool sent_first_event = false;  // of choice 0
+  int num_cached_tokens = 0;
+  bool ended_running = false;      // for the phase of an expired request
+  std::vector<TokenEvent> events;  // of this step, not yet pushed
+  bool is_touched = false;         // the loop's list of those with events names it
+
+  bool has_started() const { return timings.scheduled != TimePoint(); }
+  bool has_token() const { return timings.first_token != TimePoint(); }
+
+  // Appends an event of the choice; with a finish, the choice is over.
+  TokenEvent& AddEvent(int choice, TimePoint now);
+  void AddFinish(int choice, FinishReason finish, Status error, TimePoint now);
+
+  // The request's outcome, once all its choices are over: the worst of theirs.
+  FinishReason Outcome() const;
+  bool AllCut() const;
+  int NumTokens() const;        // of all choices
+  TimePoint LastToken() const;  // of all choices
+};
+
+}  // namespace runahead

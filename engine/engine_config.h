@@ -1,0 +1,26 @@
+// EngineConfig: the limits an engine serves within. Immutable.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace runahead {
+
+struct EngineConfig {
+  std::vector<int32_t> eos_token_ids;
+  int vocab_size = 0;
+  int max_context = 0;  // tokens of prompt and output together
+  int num_blocks = 0;
+  int block_size = 16;
+  int max_num_seqs = 256;  // running at once
+  int max_num_batched_tokens = 2048;
+  int max_logit_rows = 512;  // rows sampled in a step
+  int max_queue = 1024;      // waiting requests beyond which Submit refuses
+  Duration batch_wait = {};  // wait up to this long to fill a first batch
+  bool enable_prefix_cache = true;
+  Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
+};
+
+}  // namespace runahead

@@ -1,0 +1,418 @@
+#include "engine/engine_loop.h"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+#include "core/check.h"
+#include "engine/sequence_run.h"
+
+namespace runahead {
+namespace {
+
+SchedulerConfig SchedulerConfigOf(const EngineConfig& config) {
+  return {.max_num_seqs = config.max_num_seqs,
+          .max_num_batched_tokens = config.max_num_batched_tokens,
+          .max_logit_rows = config.max_logit_rows,
+          .max_context = config.max_context,
+          .batch_wait = config.batch_wait};
+}
+
+FinishReason FinishReasonOf(EndReason reason) {
+  switch (reason) {
+    case EndReason::kNone:
+      return FinishReason::kNone;
+    case EndReason::kStop:
+      return FinishReason::kStop;
+    case EndReason::kLength:
+      return FinishReason::kLength;
+    case EndReason::kExpired:
+      return FinishReason::kExpired;
+    case EndReason::kFailed:
+      return FinishReason::kFailed;
+  }
+  return FinishReason::kFailed;
+}
+
+RequestPhase PhaseOf(bool was_running) {
+  return was_running ? RequestPhase::kRunning : RequestPhase::kQueued;
+}
+
+}  // namespace
+
+EngineLoop::EngineLoop(const EngineConfig& config, const EngineParts& parts, uint64_t entropy)
+    : config_(config),
+      parts_(parts),
+      pool_(config.num_blocks, config.block_size),
+      cache_(pool_, config.enable_prefix_cache, entropy),
+      scheduler_(SchedulerConfigOf(config), pool_, cache_),
+      seeds_(entropy) {
+  Commit();
+}
+
+EngineLoop::~EngineLoop() = default;
+
+bool EngineLoop::RunOnce() {
+  try {
+    return Turn();
+  } catch (const std::exception& error) {
+    parts_.status.Fail();
+    turn_.num_sequences = 0;  // a step that threw is no step
+    FailAll(std::string("the engine failed: ") + error.what(), parts_.clock.Now());
+    Commit();
+    parts_.status.EndStep();
+    wait_until_ = kNoDeadline;
+    return false;
+  }
+}
+
+bool EngineLoop::Turn() {
+  const TimePoint now = parts_.clock.Now();
+  turn_ = {.start = now};
+  parts_.status.BeginStep(now);
+  DrainMailbox();
+  EndDrain(now);
+  bool has_more = false;
+  wait_until_ = kNoDeadline;
+  if (!parts_.status.has_ended() && !stop_asked_) {
+    Batch batch = scheduler_.Schedule(now);
+    ReportEnded(batch, now);
+    if (!batch.empty()) RunStep(batch);
+    has_more = !batch.empty() || !batch.ended.empty();
+    wait_until_ = std::min(batch.wait_until, drain_deadline_);
+  }
+  Commit();
+  if (drain_asked_ && active_.empty() && settling_.empty()) parts_.status.Stop();
+  parts_.status.EndStep();
+  return has_more;
+}
+
+void EngineLoop::Shutdown() {
+  DrainMailbox();
+  parts_.status.Stop();
+  FailAll("the server is shutting down", parts_.clock.Now());
+  Commit();
+}
+
+void EngineLoop::DrainMailbox() {
+  for (Message& message : parts_.mailbox.Take()) {
+    std::visit([this](auto& content) { On(content); }, message);
+  }
+}
+
+void EngineLoop::On(SubmitMessage& message) {
+  ++num_admitted_;
+  ledger_.CountAdmitted();
+  auto request = std::make_unique<ActiveRequest>();
+  request->id = message.id;
+  request->num_prompt_tokens = static_cast<int>(message.request->prompt.size());
+  request->queue = std::move(message.queue);
+  request->timings.submitted = message.submitted;
+  request->choices.resize(static_cast<size_t>(message.request->num_choices));
+  request->request = std::move(message.request);
+
+  Status refusal;
+  if (parts_.status.has_ended()) {
+    refusal = Status(StatusCode::kUnavailable, "the engine no longer runs");
+  } else {
+    DrawSeed(*request->request);
+    refusal = scheduler_.Add(SpecOf(message.id, *request->request, message.submitted));
+  }
+  if (refusal.ok()) {
+    active_.emplace(message.id, std::move(request));
+    return;
+  }
+  const TimePoint now = parts_.clock.Now();
+  Touch(*request);
+  for (int choice = 0; choice < request->request->num_choices; ++choice) {
+    request->AddFinish(choice, FinishReason::kFailed, refusal, now);
+  }
+  CountEnd(std::move(request), FinishReason::kFailed, RequestPhase::kQueued, now);
+}
+
+void EngineLoop::DrawSeed(Request& request) {
+  // 53 bits, so that a client can give the logged seed back as a JSON number.
+  const uint64_t seed = request.seed.has_value() ? *request.seed : seeds_() >> 11;
+  request.sampling.seed = seed;
+  if (request.seed.has_value() || request.sampling.IsGreedy()) return;
+  parts_.logger.Log(LogLevel::kInfo,
+                    "request " + request.id + " drew seed " + std::to_string(seed));
+}
+
+RequestSpec EngineLoop::SpecOf(RequestId id, Request& request, TimePoint arrival) const {
+  RequestSpec spec = {.id = id,
+                      .prompt = std::move(request.prompt),
+                      .num_choices = request.num_choices,
+                      .max_tokens = request.max_tokens,
+                      .min_tokens = request.min_tokens,
+                      .stop_ids = request.stop_token_ids,
+                      .priority = request.priority,
+                      .arrival = arrival,
+                      .deadline = request.deadline,
+                      .cache_salt = request.cache_salt,
+                      .looks_up_prefix = request.sampling.num_prompt_logprobs < 0};
+  if (!request.ignore_eos) {
+    std::ranges::copy(config_.eos_token_ids, std::back_inserter(spec.stop_ids));
+  }
+  std::ranges::sort(spec.stop_ids);
+  spec.stop_ids.erase(std::ranges::unique(spec.stop_ids).begin(), spec.stop_ids.end());
+  return spec;
+}
+
+void EngineLoop::On(const FinishMessage& message) {
+  const auto settling = settling_.find(message.id);
+  ActiveRequest* request = settling != settling_.end() ? settling->second.get() : Find(message.id);
+  if (request == nullptr) return;  // over before the message came, and counted
+  ActiveChoice& choice = request->choices[static_cast<size_t>(message.choice)];
+  RA_CHECK(!choice.was_cut && message.num_tokens <= choice.num_tokens);
+  const int num_surplus = choice.num_tokens - message.num_tokens;
+  choice.num_tokens = message.num_tokens;
+  choice.was_cut = true;
+  const bool was_over = choice.finish != FinishReason::kNone;
+  choice.finish = FinishReason::kStop;
+  const TimePoint now = parts_.clock.Now();
+  if (was_over) {
+    ledger_.CountDiscarded(num_surplus);
+    if (settling != settling_.end() && request->AllCut()) Settle(message.id, now);
+  } else {  // the scheduler counts the surplus
+    const RemovedRequest removed =
+        scheduler_.Finish(message.id, message.choice, message.num_tokens);
+    if (removed.request_ended) EndRequest(message.id, PhaseOf(removed.was_running), now);
+  }
+}
+
+void EngineLoop::On(const CancelMessage& message) {
+  const TimePoint now = parts_.clock.Now();
+  Settle(message.id, now);  // the engine was done before the client went
+  const auto found = active_.find(message.id);
+  if (found == active_.end()) return;
+  const RemovedRequest removed = scheduler_.Cancel(message.id);
+  std::unique_ptr<ActiveRequest> request = std::move(found->second);
+  active_.erase(found);
+  CountEnd(std::move(request), FinishReason::kCancelled, PhaseOf(removed.was_running), now);
+}
+
+void EngineLoop::On(const SettleMessage& message) { Settle(message.id, parts_.clock.Now()); }
+
+void EngineLoop::On(const DrainMessage& message) {
+  drain_asked_ = true;
+  drain_deadline_ = std::min(drain_deadline_, message.deadline);
+}
+
+void EngineLoop::On(const StopMessage&) { stop_asked_ = true; }
+
+void EngineLoop::RunStep(Batch& batch) {
+  runs_.clear();
+  for (const ScheduledSequence& scheduled : batch.sequences) {
+    ActiveRequest& request = *Find(scheduled.sequence->request());
+    runs_.push_back(RunOf(scheduled, request));
+  }
+  turn_.num_sequences = static_cast<int>(batch.sequences.size());
+  turn_.num_tokens = batch.num_tokens;
+
+  const TimePoint before = parts_.clock.Now();
+  if (!batch.copy_from.empty()) parts_.runner.CopyBlocks(batch.copy_from, batch.copy_to);
+  const ModelOutput& output = parts_.runner.Run(runs_);
+  const TimePoint after = parts_.clock.Now();
+  turn_.in_runner = after - before;
+
+  for (size_t s = 0; s < runs_.size(); ++s) {
+    if (!runs_[s].wants_prompt_logprobs) continue;
+    const ScheduledSequence& scheduled = batch.sequences[s];
+    TakePromptLogprobs(scheduled, output.prompt_logprobs[s], *Find(scheduled.sequence->request()));
+  }
+  Publish(scheduler_.Apply(batch, output.token_ids, output.offsets), output, after);
+}
+
+void EngineLoop::Publish(const Progress& progress, const ModelOutput& output, TimePoint now) {
+  for (size_t s = 0; s < progress.sequences.size(); ++s) {
+    const SequenceProgress& sequence = progress.sequences[s];
+    ledger_.CountGenerated(output.offsets[s + 1] - output.offsets[s]);
+    PublishSequence(sequence, output, s, now);
+    if (sequence.request_ended) EndRequest(sequence.request, RequestPhase::kRunning, now);
+  }
+}
+
+void EngineLoop::PublishSequence(const SequenceProgress& progress, const ModelOutput& output,
+                                 size_t s, TimePoint now) {
+  ActiveRequest& request = *Find(progress.request);
+  CountTokens(request, progress, now);
+  const bool wants_logprobs = request.request->sampling.num_logprobs >= 0;
+  const auto first = static_cast<size_t>(output.offsets[s]);
+  for (int i = 0; i < progress.num_emitted; ++i) {
+    const size_t at = first + static_cast<size_t>(i);
+    TokenEvent& event = request.AddEvent(progress.choice, now);
+    event.token = output.token_ids[at];
+    event.drafted = i < progress.num_accepted;
+    if (wants_logprobs) event.logprobs = output.logprobs[at];
+  }
+  if (progress.end != EndReason::kNone) {
+    TokenEvent& last =
+        progress.num_emitted > 0 ? request.events.back() : request.AddEvent(progress.choice, now);
+    last.finish = FinishReasonOf(progress.end);
+    last.stop_token = progress.stop_token;
+    request.choices[static_cast<size_t>(progress.choice)].finish = last.finish;
+  }
+  if (!request.events.empty()) Touch(request);
+}
+
+void EngineLoop::CountTokens(ActiveRequest& request, const SequenceProgress& progress,
+                             TimePoint now) {
+  if (!request.has_started()) {
+    request.timings.scheduled = turn_.start;
+    request.num_cached_tokens = progress.num_cached_tokens;
+    ledger_.CountScheduled(request);
+  }
+  if (progress.num_emitted == 0) return;
+  if (!request.has_token()) {
+    request.timings.first_token = now;
+    ledger_.CountFirstToken(request);
+  }
+  ActiveChoice& choice = request.choices[static_cast<size_t>(progress.choice)];
+  if (choice.num_tokens > 0) {
+    ledger_.CountGap(now - choice.last_token, progress.num_emitted);
+  } else if (progress.num_emitted > 1) {
+    ledger_.CountGap({}, progress.num_emitted - 1);
+  }
+  choice.num_tokens += progress.num_emitted;
+  choice.last_token = now;
+}
+
+void EngineLoop::ReportEnded(const Batch& batch, TimePoint now) {
+  for (const EndedSequence& ended : batch.ended) {
+    ActiveRequest& request = *Find(ended.request);
+    request.ended_running = request.ended_running || ended.was_running;
+    Touch(request);
+    const Status error =
+        ended.reason == EndReason::kExpired
+            ? Status(StatusCode::kDeadlineExceeded, "the request's deadline has passed")
+            : Status(StatusCode::kResourceExhausted, "the whole KV cache of " +
+                                                         std::to_string(config_.num_blocks) +
+                                                         " blocks is too small for this request");
+    request.AddFinish(ended.choice, FinishReasonOf(ended.reason), error, now);
+    if (ended.request_ended) EndRequest(ended.request, PhaseOf(request.ended_running), now);
+  }
+}
+
+void EngineLoop::EndRequest(RequestId id, RequestPhase phase, TimePoint now) {
+  const auto found = active_.find(id);
+  RA_CHECK(found != active_.end());
+  std::unique_ptr<ActiveRequest> request = std::move(found->second);
+  active_.erase(found);
+  const FinishReason outcome = request->Outcome();
+  const bool may_change = outcome == FinishReason::kStop || outcome == FinishReason::kLength;
+  if (request->request->may_finish_early && may_change && !request->AllCut()) {
+    settling_.emplace(id, std::move(request));
+  } else {
+    CountEnd(std::move(request), outcome, phase, now);
+  }
+}
+
+void EngineLoop::CountEnd(std::unique_ptr<ActiveRequest> request, FinishReason outcome,
+                          RequestPhase phase, TimePoint now) {
+  ledger_.CountOutcome(*request, outcome, phase, now);
+  ended_.push_back(std::move(request));
+}
+
+void EngineLoop::Settle(RequestId id, TimePoint now) {
+  const auto found = settling_.find(id);
+  if (found == settling_.end()) return;
+  std::unique_ptr<ActiveRequest> request = std::move(found->second);
+  settling_.erase(found);
+  const FinishReason outcome = request->Outcome();
+  CountEnd(std::move(request), outcome, RequestPhase::kRunning, now);
+}
+
+void EngineLoop::FailAll(const std::string& why, TimePoint now) {
+  if (!active_.empty()) parts_.logger.Log(LogLevel::kError, why);
+  const Status error(StatusCode::kUnavailable, why);
+  for (auto& [id, request] : active_) {
+    Touch(*request);
+    for (int choice = 0; choice < request->request->num_choices; ++choice) {
+      if (request->choices[static_cast<size_t>(choice)].finish != FinishReason::kNone) continue;
+      request->AddFinish(choice, FinishReason::kFailed, error, now);
+    }
+    CountEnd(std::move(request), FinishReason::kFailed, RequestPhase::kRunning, now);
+  }
+  active_.clear();
+  while (!settling_.empty()) Settle(settling_.begin()->first, now);
+}
+
+void EngineLoop::EndDrain(TimePoint now) {
+  if (!drain_asked_ || now < drain_deadline_ || parts_.status.has_ended()) return;
+  for (const auto& [id, request] : active_) (void)scheduler_.Cancel(id);
+  FailAll("the server shut down before the request was done", now);
+}
+
+void EngineLoop::Commit() {
+  const EngineGauges gauges = Gauges();
+  parts_.gate.Publish(num_admitted_, gauges.waiting);
+  const TimePoint end = parts_.clock.Now();
+  if (turn_.num_sequences > 0) {
+    const Duration total = end - turn_.start + carried_host_;
+    ledger_.CountStep(turn_.num_sequences, turn_.num_tokens, total, total - turn_.in_runner);
+    carried_host_ = {};
+  }
+  const uint64_t num_discarded = scheduler_.counters().discarded_tokens;
+  ledger_.CountDiscarded(static_cast<int>(num_discarded - num_discarded_by_scheduler_));
+  num_discarded_by_scheduler_ = num_discarded;
+  ledger_.Commit(gauges, parts_.metrics);
+  PushEvents();
+  if (turn_.num_sequences > 0) carried_host_ = parts_.clock.Now() - end;
+}
+
+EngineGauges EngineLoop::Gauges() const {
+  const SchedulerCounters& counters = scheduler_.counters();
+  EngineGauges gauges = {.num_blocks = pool_.num_blocks(),
+                         .used_blocks = pool_.num_used(),
+                         .cached_blocks = pool_.num_cached(),
+                         .preemptions = counters.preemptions,
+                         .prefix_query_tokens = counters.prefix_query_tokens,
+                         .prefix_hit_tokens = counters.prefix_hit_tokens};
+  if (!parts_.status.has_ended()) {  // else nothing runs or waits, whatever a broken step left
+    gauges.waiting = static_cast<uint64_t>(scheduler_.num_waiting());
+    gauges.running = static_cast<uint64_t>(scheduler_.num_running()) + settling_.size();
+  }
+  return gauges;
+}
+
+void EngineLoop::PushEvents() {
+  for (ActiveRequest* request : touched_) {
+    request->is_touched = false;
+    request->queue->Push(request->events);
+  }
+  touched_.clear();
+  ended_.clear();
+}
+
+ActiveRequest* EngineLoop::Find(RequestId id) const {
+  const auto found = active_.find(id);
+  return found == active_.end() ? nullptr : found->second.get();
+}
+
+void EngineLoop::Touch(ActiveRequest& request) {
+  if (!request.is_touched) touched_.push_back(&request);
+  request.is_touched = true;
+}
+
+void EngineLoop::CheckIntegrity() const {
+  if (parts_.status.has_ended()) {
+    RA_CHECK(active_.empty() && settling_.empty());
+    return;
+  }
+  scheduler_.CheckIntegrity();
+  RA_CHECK_EQ(static_cast<int>(active_.size()),
+              scheduler_.num_running() + scheduler_.num_waiting());
+  RA_CHECK(touched_.empty() && ended_.empty());
+  for (const auto& [id, request] : active_) {
+    RA_CHECK(request->id == id && request->events.empty() && !request->is_touched);
+    RA_CHECK(request->Outcome() == FinishReason::kNone || request->choices.size() > 1);
+  }
+  for (const auto& [id, request] : settling_) {
+    RA_CHECK(request->request->may_finish_early && !request->AllCut());
+  }
+}
+
+}  // namespace runahead
