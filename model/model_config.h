@@ -23,8 +23,8 @@ struct RopeScaling {
 };
 
 struct ModelConfig {
-  std::string architecture;  // "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
-                             // "Qwen3ForCausalLM"
+  std::string architecture = {};  // "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
+                                  // "Qwen3ForCausalLM"
   int vocab_size = 0;
   int hidden_size = 0;        // H
   int intermediate_size = 0;  // I
@@ -34,7 +34,7 @@ struct ModelConfig {
   int head_dim = 0;           // D, may differ from H / Nq
   float rms_norm_eps = 1e-5f;
   double rope_theta = 10000;
-  RopeScaling rope_scaling;
+  RopeScaling rope_scaling = {};
   int max_positions = 2048;
   bool tie_embeddings = false;
   bool qkv_bias = false;
@@ -42,10 +42,10 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool qk_norm = false;
   // Window of each layer; 0 sees all. Empty: no layer has one.
-  std::vector<int> sliding_windows;
+  std::vector<int> sliding_windows = {};
   DType checkpoint_dtype = DType::kBF16;
-  std::vector<int32_t> eos_token_ids;  // of config.json and generation_config.json
-  std::optional<int32_t> bos_token_id;
+  std::vector<int32_t> eos_token_ids = {};  // of config.json and generation_config.json
+  std::optional<int32_t> bos_token_id = {};
 
   int qkv_rows() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
   int64_t NumWeights() const;  // parameters, a tied head counted once
