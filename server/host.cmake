@@ -5,3 +5,10 @@ runahead_library(
   DEPS runahead_server runahead_model runahead_kernel_registry
   PRIVATE_DEPS nlohmann_json::nlohmann_json runahead_tokenizer runahead_text
   TESTS generation_config_test.cc units_test.cc)
+
+# What `runahead bench` measures and prints; knows an engine, no model.
+runahead_library(
+  NAME bench_load
+  SRCS bench_load.cc bench_report.cc
+  DEPS runahead_engine nlohmann_json::nlohmann_json
+  TESTS bench_load_test.cc bench_report_test.cc)

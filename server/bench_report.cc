@@ -1,0 +1,124 @@
+#include "server/bench_report.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <utility>
+
+namespace runahead {
+namespace {
+
+double Percentile(const std::vector<double>& sorted, double fraction) {
+  const double rank = fraction * static_cast<double>(sorted.size() - 1);
+  const size_t below = static_cast<size_t>(rank);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (rank - std::floor(rank)) * (sorted[above] - sorted[below]);
+}
+
+[[gnu::format(printf, 2, 3)]] void Append(std::string& out, const char* format, ...) {
+  std::array<char, 160> line;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line.data(), line.size(), format, arguments);
+  va_end(arguments);
+  out += line.data();
+}
+
+void AppendRow(std::string& out, const char* name, const Quantiles& q) {
+  Append(out, "  %-8s %10.2f %10.2f %10.2f %10.2f %10.2f\n", name, 1e3 * q.mean, 1e3 * q.p50,
+         1e3 * q.p90, 1e3 * q.p95, 1e3 * q.p99);
+}
+
+nlohmann::ordered_json ToJson(const Quantiles& q) {
+  return {{"mean", q.mean}, {"p50", q.p50}, {"p90", q.p90}, {"p95", q.p95}, {"p99", q.p99}};
+}
+
+}  // namespace
+
+Quantiles QuantilesOf(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return {.mean = sum / static_cast<double>(values.size()),
+          .p50 = Percentile(values, 0.50),
+          .p90 = Percentile(values, 0.90),
+          .p95 = Percentile(values, 0.95),
+          .p99 = Percentile(values, 0.99)};
+}
+
+BenchReport Summarize(const LoadPlan& plan, const LoadResult& result, const StepBytes& bytes) {
+  std::vector<double> ttft, tpot, itl, e2e;
+  int64_t output_tokens = 0;
+  for (const RequestTimes& times : result.requests) {
+    ttft.push_back(Seconds(times.ttft));
+    e2e.push_back(Seconds(times.e2e));
+    if (times.num_tokens > 1) tpot.push_back(Seconds(times.Tpot()));
+    for (const Duration gap : times.gaps) itl.push_back(Seconds(gap));
+    output_tokens += times.num_tokens;
+  }
+  BenchReport report{.plan = plan,
+                     .ttft = QuantilesOf(std::move(ttft)),
+                     .tpot = QuantilesOf(std::move(tpot)),
+                     .itl = QuantilesOf(std::move(itl)),
+                     .e2e = QuantilesOf(std::move(e2e))};
+  const double wall = Seconds(result.wall);
+  const auto num_requests = static_cast<int64_t>(result.requests.size());
+  report.output_tokens_per_second = static_cast<double>(output_tokens) / wall;
+  report.total_tokens_per_second =
+      static_cast<double>(output_tokens + num_requests * plan.input_tokens) / wall;
+  report.requests_per_second = static_cast<double>(num_requests) / wall;
+  if (report.itl.p50 > 0) {
+    const double mean_context = plan.input_tokens + plan.output_tokens / 2.0;
+    const double step_bytes =
+        static_cast<double>(bytes.weights) +
+        static_cast<double>(bytes.kv_per_token) * mean_context * plan.concurrency;
+    report.decode_gb_per_second = step_bytes / report.itl.p50 / 1e9;
+  }
+  return report;
+}
+
+std::string ToTable(const BenchReport& r) {
+  std::string out;
+  Append(out, "%d requests, %d at a time, %d tokens in, %d out", r.plan.num_requests,
+         r.plan.concurrency, r.plan.input_tokens, r.plan.output_tokens);
+  if (r.plan.shared_prefix > 0) Append(out, ", %d shared", r.plan.shared_prefix);
+  Append(out, "\n  %-8s %10s %10s %10s %10s %10s\n", "ms", "mean", "p50", "p90", "p95", "p99");
+  AppendRow(out, "TTFT", r.ttft);
+  AppendRow(out, "TPOT", r.tpot);
+  AppendRow(out, "ITL", r.itl);
+  AppendRow(out, "E2E", r.e2e);
+  Append(out, "  %.1f output tok/s, %.1f total tok/s, %.2f requests/s", r.output_tokens_per_second,
+         r.total_tokens_per_second, r.requests_per_second);
+  if (r.ratio_to_one > 0) Append(out, ", %.2fx one at a time", r.ratio_to_one);
+  Append(out, "\n  decode reads %.2f GB/s", r.decode_gb_per_second);
+  if (r.roofline_gb_per_second > 0) {
+    Append(out, " of %.2f GB/s measured here (%.0f %%)", r.roofline_gb_per_second,
+           100 * r.decode_gb_per_second / r.roofline_gb_per_second);
+  }
+  out += "\n";
+  return out;
+}
+
+nlohmann::ordered_json ToJson(const BenchReport& r) {
+  return {{"num_requests", r.plan.num_requests},
+          {"concurrency", r.plan.concurrency},
+          {"input_tokens", r.plan.input_tokens},
+          {"output_tokens", r.plan.output_tokens},
+          {"shared_prefix", r.plan.shared_prefix},
+          {"temperature", r.plan.temperature},
+          {"ttft_seconds", ToJson(r.ttft)},
+          {"tpot_seconds", ToJson(r.tpot)},
+          {"itl_seconds", ToJson(r.itl)},
+          {"e2e_seconds", ToJson(r.e2e)},
+          {"output_tokens_per_second", r.output_tokens_per_second},
+          {"total_tokens_per_second", r.total_tokens_per_second},
+          {"requests_per_second", r.requests_per_second},
+          {"decode_gb_per_second", r.decode_gb_per_second},
+          {"roofline_gb_per_second", r.roofline_gb_per_second},
+          {"ratio_to_one", r.ratio_to_one}};
+}
+
+}  // namespace runahead
