@@ -12,3 +12,10 @@ runahead_library(
   SRCS bench_load.cc bench_report.cc
   DEPS runahead_engine nlohmann_json::nlohmann_json
   TESTS bench_load_test.cc bench_report_test.cc)
+
+# The binary's commands but `serve`.
+runahead_library(
+  NAME commands
+  SRCS bench_command.cc chat_command.cc chat_session.cc inspect_command.cc
+  DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
+  TESTS task_thread_test.cc)
