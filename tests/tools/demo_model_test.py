@@ -1,6 +1,6 @@
 """The demo corpus: the same seed gives the same text, no instance is on both sides, and checks accept their own references.
 
-    python -m pytest tests/tools/demo_model_test.py
+python -m pytest tests/tools/demo_model_test.py
 """
 
 import itertools
@@ -15,7 +15,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tools.demo_model import questions  # noqa: E402
-from tools.demo_model.corpus import MAKERS, Example, conversations, draw, is_held_out, split_of  # noqa: E402
+from tools.demo_model.corpus import (
+    MAKERS,
+    Example,
+    conversations,
+    draw,
+    is_held_out,
+    split_of,
+)  # noqa: E402
 from tools.demo_model.corpus.copying import _swap_word  # noqa: E402
 
 COUNT = 4000
@@ -72,7 +79,10 @@ def test_committed_config_matches_the_weights(name):
     config = json.loads((folder / "config.json").read_text())
     with (folder / "model.safetensors").open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    assert header["model.embed_tokens.weight"]["shape"] == [config["vocab_size"], config["hidden_size"]]
+    assert header["model.embed_tokens.weight"]["shape"] == [
+        config["vocab_size"],
+        config["hidden_size"],
+    ]
     assert header["model.embed_tokens.weight"]["dtype"] == "BF16"
     queries = [config["num_attention_heads"] * config["head_dim"], config["hidden_size"]]
     assert header["model.layers.0.self_attn.q_proj.weight"]["shape"] == queries
@@ -83,4 +93,7 @@ def test_the_pair_shares_one_tokenizer_and_stays_small():
     target, draft = ROOT / "models/demo/target", ROOT / "models/demo/draft"
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (target / name).read_bytes() == (draft / name).read_bytes()
-    assert sum(path.stat().st_size for path in (ROOT / "models/demo").rglob("*") if path.is_file()) <= 20 << 20
+    assert (
+        sum(path.stat().st_size for path in (ROOT / "models/demo").rglob("*") if path.is_file())
+        <= 20 << 20
+    )

@@ -41,7 +41,9 @@ def verify_steps(matches: list[bool], draft_tokens: int = 4) -> int:
 
 
 @torch.no_grad()
-def measure(target: Llama, draft: Llama, prompt: list[int], answer: list[int], temperature: float, seed: int) -> Rates:
+def measure(
+    target: Llama, draft: Llama, prompt: list[int], answer: list[int], temperature: float, seed: int
+) -> Rates:
     """Rates over the answer's positions; temperature 0 measures greedy agreement only."""
     ids = torch.tensor([prompt + answer[:-1]])
     rows = slice(len(prompt) - 1, None)  # the rows that predict the answer's tokens

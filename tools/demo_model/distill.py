@@ -19,23 +19,33 @@ from .optim import Optimizer
 from .train import Run, add_run_arguments, loop
 
 
-def hybrid_loss(target_logits: torch.Tensor, draft_logits: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def hybrid_loss(
+    target_logits: torch.Tensor, draft_logits: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits [R, V] and weights [R] -> (loss, mean acceptance 1 - TV), both weighted means."""
-    log_p, log_q = torch.log_softmax(target_logits.float(), -1), torch.log_softmax(draft_logits.float(), -1)
+    log_p, log_q = torch.log_softmax(target_logits.float(), -1), torch.log_softmax(
+        draft_logits.float(), -1
+    )
     p, q = log_p.exp(), log_q.exp()
     kl = (p * (log_p - log_q)).sum(-1)
     tv = 0.5 * (p - q).abs().sum(-1)
     share = torch.exp(-3.0 * (1.0 - tv.detach()))
     total = weights.sum()
-    return ((share * kl + (1 - share) * tv) * weights).sum() / total, ((1 - tv) * weights).sum() / total
+    return ((share * kl + (1 - share) * tv) * weights).sum() / total, (
+        (1 - tv) * weights
+    ).sum() / total
 
 
-def pair_loss(target, draft, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def pair_loss(
+    target, draft, ids: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.autocast(ids.device.type, dtype=torch.bfloat16):
         with torch.no_grad():
             target_logits = target(ids[:, :-1])
         draft_logits = draft(ids[:, :-1])
-    return hybrid_loss(target_logits.flatten(0, 1), draft_logits.flatten(0, 1), weights[:, 1:].flatten())
+    return hybrid_loss(
+        target_logits.flatten(0, 1), draft_logits.flatten(0, 1), weights[:, 1:].flatten()
+    )
 
 
 class OnPolicyText:
@@ -63,8 +73,14 @@ class OnPolicyText:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", type=pathlib.Path, required=True, help="weights.pt of the target")
-    parser.add_argument("--on-policy", type=pathlib.Path, help="the target's own text; every second batch comes from it")
+    parser.add_argument(
+        "--target", type=pathlib.Path, required=True, help="weights.pt of the target"
+    )
+    parser.add_argument(
+        "--on-policy",
+        type=pathlib.Path,
+        help="the target's own text; every second batch comes from it",
+    )
     parser.add_argument("--start", type=pathlib.Path, help="weights.pt to start the draft from")
     add_run_arguments(parser)
     args = parser.parse_args()
@@ -84,17 +100,35 @@ def main() -> None:
     def step_loss(step: int):
         length = data.row_length(step)
         if own_text and step % 2:
-            ids, weights = own_text.batch(args.seed * 1_000_003 + step, args.tokens_per_step, length)
+            ids, weights = own_text.batch(
+                args.seed * 1_000_003 + step, args.tokens_per_step, length
+            )
         else:
             ids, weights = data.batch(tokenizer, args.seed, step, args.tokens_per_step, length)
-        return loss_of(target, draft, torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device))[0], args.tokens_per_step
+        return (
+            loss_of(
+                target,
+                draft,
+                torch.from_numpy(ids).to(device),
+                torch.from_numpy(weights).to(device),
+            )[0],
+            args.tokens_per_step,
+        )
 
     @torch.no_grad()
     def rejected() -> float:
         """1 - acceptance over the answer tokens of held-out corpus text, temperature 1."""
         ids, weights = data.batch(tokenizer, 77, 0, 8192, 1024, "held_out")
         weights = (weights == 1.0).astype("float32")
-        return 1.0 - pair_loss(target, draft, torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device))[1].item()
+        return (
+            1.0
+            - pair_loss(
+                target,
+                draft,
+                torch.from_numpy(ids).to(device),
+                torch.from_numpy(weights).to(device),
+            )[1].item()
+        )
 
     loop(run, args, step_loss, rejected)
 

@@ -1,6 +1,6 @@
 """Measures the exported pair on held-out instances and writes the figures of the model card.
 
-    python -m tools.demo_model.evaluate --pair models/demo --out figures.json [--show 20]
+python -m tools.demo_model.evaluate --pair models/demo --out figures.json [--show 20]
 """
 
 import argparse
@@ -20,7 +20,9 @@ from .corpus import draw
 from .export import load
 from .generate import generate
 
-SEED = 404  # of the held-out questions; training seeds do not matter, since the split is by instance
+SEED = (
+    404  # of the held-out questions; training seeds do not matter, since the split is by instance
+)
 
 
 def held_out_examples(count: int, checked: bool, max_tokens: int, tokenizer) -> list:
@@ -28,23 +30,31 @@ def held_out_examples(count: int, checked: bool, max_tokens: int, tokenizer) -> 
     rng, seen, out = random.Random(SEED), set(), []
     while len(out) < count:
         example = draw(rng, "held_out")
-        if (checked and example.check is None) or example.keys() in seen or len(data.encode(tokenizer, example)[0]) > max_tokens:
+        if (
+            (checked and example.check is None)
+            or example.keys() in seen
+            or len(data.encode(tokenizer, example)[0]) > max_tokens
+        ):
             continue
         seen.add(example.keys())
         out.append(example)
     return out
 
 
-def answers(model, tokenizer, examples, temperature: float, max_tokens: int, group: int = 32) -> list[list[int]]:
+def answers(
+    model, tokenizer, examples, temperature: float, max_tokens: int, group: int = 32
+) -> list[list[int]]:
     """Token ids of the model's answers, in the order of the examples."""
     prompts = [data.encode_prompt(tokenizer, example) for example in examples]
     sizes = [len(tokenizer.encode(example.turns[-1][1]).ids) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (sizes[i], len(prompts[i])))
     out = [None] * len(examples)
     for begin in range(0, len(order), group):
-        part = order[begin:begin + group]
+        part = order[begin : begin + group]
         limit = min(max_tokens, 32 + 2 * max(sizes[i] for i in part))
-        for i, answer in zip(part, generate(model, [prompts[i] for i in part], limit, temperature, SEED + begin)):
+        for i, answer in zip(
+            part, generate(model, [prompts[i] for i in part], limit, temperature, SEED + begin)
+        ):
             out[i] = answer
     return out
 
@@ -76,7 +86,9 @@ def score_questions(model, tokenizer, count: int, show: int) -> dict:
         right[family] += passed
         if not passed and show > 0:
             show -= 1
-            print(f"--- {family}\n{example.turns[-2][1]}\n=> {text}\n(reference: {example.turns[-1][1]})")
+            print(
+                f"--- {family}\n{example.turns[-2][1]}\n=> {text}\n(reference: {example.turns[-1][1]})"
+            )
     families = {family: [right[family], asked[family]] for family in sorted(asked)}
     return {"right": sum(right.values()), "asked": sum(asked.values()), "families": families}
 
@@ -85,8 +97,17 @@ def acceptance(target, draft, tokenizer, count: int, temperature: float) -> tupl
     """Rates over the target's own continuations of held-out prompts, in all and by family."""
     examples = held_out_examples(count, False, 900, tokenizer)
     whole, families = Rates(), collections.defaultdict(Rates)
-    for number, (example, answer) in enumerate(zip(examples, answers(target, tokenizer, examples, temperature, 500))):
-        rates = measure(target, draft, data.encode_prompt(tokenizer, example), answer, temperature, SEED + number)
+    for number, (example, answer) in enumerate(
+        zip(examples, answers(target, tokenizer, examples, temperature, 500))
+    ):
+        rates = measure(
+            target,
+            draft,
+            data.encode_prompt(tokenizer, example),
+            answer,
+            temperature,
+            SEED + number,
+        )
         whole.add(rates)
         families[example.family].add(rates)
     return whole, families
@@ -111,11 +132,23 @@ def main() -> None:
         figures[f"perplexity_{name}"] = round(value, 4)
         figures["perplexity_tokens"] = tokens
     greedy, by_family = acceptance(target, draft, tokenizer, args.prompts, 0.0)
-    figures["greedy"] = {"rate": round(greedy.matched / greedy.tokens, 4), "tokens": greedy.tokens, "tokens_per_step_draft_4": round(greedy.tokens / greedy.runs, 3),
-                         "families": {k: [round(r.matched / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())}}
+    figures["greedy"] = {
+        "rate": round(greedy.matched / greedy.tokens, 4),
+        "tokens": greedy.tokens,
+        "tokens_per_step_draft_4": round(greedy.tokens / greedy.runs, 3),
+        "families": {
+            k: [round(r.matched / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())
+        },
+    }
     sampled, by_family = acceptance(target, draft, tokenizer, args.prompts, 0.8)
-    figures["temperature_0.8"] = {"rejection": round(sampled.overlap / sampled.tokens, 4), "coupled": round(sampled.coupled / sampled.tokens, 4), "tokens": sampled.tokens,
-                                  "families": {k: [round(r.coupled / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())}}
+    figures["temperature_0.8"] = {
+        "rejection": round(sampled.overlap / sampled.tokens, 4),
+        "coupled": round(sampled.coupled / sampled.tokens, 4),
+        "tokens": sampled.tokens,
+        "families": {
+            k: [round(r.coupled / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())
+        },
+    }
     text = json.dumps(figures, indent=1)
     print(text)
     if args.out:

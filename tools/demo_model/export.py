@@ -1,6 +1,6 @@
 """Writes a trained model as a Hugging Face folder: config, BF16 safetensors, tokenizer and generation config.
 
-    python -m tools.demo_model.export --shape target --weights RUNDIR/weights.pt --tokenizer-dir DIR --out models/demo/target
+python -m tools.demo_model.export --shape target --weights RUNDIR/weights.pt --tokenizer-dir DIR --out models/demo/target
 """
 
 import argparse
@@ -17,18 +17,41 @@ from .model import SHAPES, Llama, ModelConfig
 
 def hugging_face_config(config: ModelConfig) -> dict:
     return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16",
-        "vocab_size": config.vocab, "hidden_size": config.hidden, "intermediate_size": config.ffn,
-        "num_hidden_layers": config.layers, "num_attention_heads": config.heads, "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_dim, "max_position_embeddings": config.max_positions, "rms_norm_eps": config.rms_eps,
-        "rope_theta": config.rope_theta, "rope_scaling": None, "hidden_act": "silu", "tie_word_embeddings": True,
-        "attention_bias": False, "mlp_bias": False, "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True,
-        "bos_token_id": data.BOS_ID, "eos_token_id": data.END_ID, "pad_token_id": data.PAD_ID,
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "torch_dtype": "bfloat16",
+        "vocab_size": config.vocab,
+        "hidden_size": config.hidden,
+        "intermediate_size": config.ffn,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "max_position_embeddings": config.max_positions,
+        "rms_norm_eps": config.rms_eps,
+        "rope_theta": config.rope_theta,
+        "rope_scaling": None,
+        "hidden_act": "silu",
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "bos_token_id": data.BOS_ID,
+        "eos_token_id": data.END_ID,
+        "pad_token_id": data.PAD_ID,
     }
 
 
 def generation_config() -> dict:
-    return {"bos_token_id": data.BOS_ID, "eos_token_id": [data.END_ID], "pad_token_id": data.PAD_ID, "do_sample": True, "temperature": 0.8}
+    return {
+        "bos_token_id": data.BOS_ID,
+        "eos_token_id": [data.END_ID],
+        "pad_token_id": data.PAD_ID,
+        "do_sample": True,
+        "temperature": 0.8,
+    }
 
 
 def bf16_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -36,10 +59,14 @@ def bf16_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}
 
 
-def export(shape: str, weights: dict[str, torch.Tensor], tokenizer_dir: pathlib.Path, out: pathlib.Path) -> None:
+def export(
+    shape: str, weights: dict[str, torch.Tensor], tokenizer_dir: pathlib.Path, out: pathlib.Path
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_file(bf16_weights(weights), out / "model.safetensors", metadata={"format": "pt"})
-    (out / "config.json").write_text(json.dumps(hugging_face_config(SHAPES[shape]), indent=2) + "\n")
+    (out / "config.json").write_text(
+        json.dumps(hugging_face_config(SHAPES[shape]), indent=2) + "\n"
+    )
     (out / "generation_config.json").write_text(json.dumps(generation_config(), indent=2) + "\n")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer_dir / name, out / name)
@@ -50,7 +77,9 @@ def load(folder: pathlib.Path, shape: str, dtype: torch.dtype = torch.float32) -
     from safetensors.torch import load_file
 
     model = Llama(SHAPES[shape])
-    model.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()})
+    model.load_state_dict(
+        {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    )
     return model.to(dtype).eval()
 
 

@@ -37,7 +37,9 @@ SHAPES = {"target": TARGET, "draft": DRAFT}
 def rope_tables(config: ModelConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """cos and sin, each [max_positions, D] f32, in the half-split order of the Hugging Face layout."""
     exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    angles = torch.outer(torch.arange(config.max_positions, dtype=torch.float32), config.rope_theta**-exponent)
+    angles = torch.outer(
+        torch.arange(config.max_positions, dtype=torch.float32), config.rope_theta**-exponent
+    )
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
 
@@ -58,7 +60,9 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         wide = x.float()
-        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps) * self.weight).to(x.dtype)
+        return (
+            wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps) * self.weight
+        ).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -88,7 +92,9 @@ class Attention(nn.Module):
             mask = cache.get("mask")  # [S, 1, T, past + T] bool, True where a key is visible
         group = config.heads // config.kv_heads
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and length > 1)
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None and length > 1
+        )
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -142,7 +148,9 @@ class Llama(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         self.apply(self._initialise)
         scale = (2 * config.layers) ** -0.5
-        for layer in self.model.layers:  # residual writers start small, so depth does not grow the stream
+        for (
+            layer
+        ) in self.model.layers:  # residual writers start small, so depth does not grow the stream
             layer.self_attn.o_proj.weight.data.mul_(scale)
             layer.mlp.down_proj.weight.data.mul_(scale)
 
@@ -160,7 +168,11 @@ class Llama(nn.Module):
             cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         else:
             cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda") else x.dtype
+        dtype = (
+            torch.bfloat16
+            if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+            else x.dtype
+        )
         x, cos, sin = x.to(dtype), cos.to(dtype), sin.to(dtype)
         for index, layer in enumerate(self.model.layers):
             x = layer(x, cos, sin, None if caches is None else caches[index])

@@ -1,6 +1,6 @@
 """Lets the target answer training prompts, so that the draft learns on the text it will meet.
 
-    python -m tools.demo_model.on_policy --target RUNDIR/weights.pt --tokenizer DIR/tokenizer.json --out own.npz --minutes 6
+python -m tools.demo_model.on_policy --target RUNDIR/weights.pt --tokenizer DIR/tokenizer.json --out own.npz --minutes 6
 """
 
 import argparse
@@ -23,7 +23,12 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--group", type=int, default=64, help="conversations generated at once, of similar prompt length")
+    parser.add_argument(
+        "--group",
+        type=int,
+        default=64,
+        help="conversations generated at once, of similar prompt length",
+    )
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -43,17 +48,24 @@ def main() -> None:
                 pool.append((example, len(tokenizer.encode(example.turns[-1][1]).ids)))
         pool.sort(key=lambda pair: pair[1])  # answers of like length together: few rows idle
         for number, begin in enumerate(range(0, len(pool), args.group)):
-            group = pool[begin:begin + args.group]
+            group = pool[begin : begin + args.group]
             prompts = [data.encode_prompt(tokenizer, example) for example, _ in group]
             temperature = (0.0, 0.8, 1.0)[(len(starts) + number) % 3]
-            answers = generate(target, prompts, 20 + int(1.5 * group[-1][1]), temperature, len(starts))
+            answers = generate(
+                target, prompts, 20 + int(1.5 * group[-1][1]), temperature, len(starts)
+            )
             for prompt, answer in zip(prompts, answers):
                 ids += prompt + answer
                 weights += [data.PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer)
                 starts.append(len(ids))
             if time.monotonic() > end:
                 break
-    np.savez(args.out, ids=np.array(ids, np.uint16), weights=np.array(weights, np.float32), starts=np.array(starts))
+    np.savez(
+        args.out,
+        ids=np.array(ids, np.uint16),
+        weights=np.array(weights, np.float32),
+        starts=np.array(starts),
+    )
     print(f"{len(starts) - 1} conversations, {len(ids)} tokens")
 
 

@@ -4,7 +4,10 @@ import torch
 
 
 def orthogonalise(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """Newton-Schulz iteration: stack [n, rows, cols] f32 -> the nearest semi-orthogonal matrices, roughly (Jordan 2024)."""
+    """stack [n, rows, cols] f32 -> roughly the nearest semi-orthogonal matrices.
+
+    Newton-Schulz iteration in BF16 with the quintic coefficients of Jordan's Muon (2024).
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = stack.shape[1] > stack.shape[2]
     x = (stack.transpose(1, 2) if tall else stack).bfloat16()
@@ -15,55 +18,57 @@ def orthogonalise(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
     return (x.transpose(1, 2) if tall else x).float()
 
 
-class Muon:
-    """Momentum with orthogonalised updates; matrices of one shape are worked on as one stack."""
-
-    def __init__(self, parameters, momentum: float = 0.95):
-        self.momentum = momentum
-        self.groups = {}
-        for parameter in parameters:
-            self.groups.setdefault(tuple(parameter.shape), []).append(parameter)
-        self.buffers = {shape: torch.zeros(len(group), *shape) for shape, group in self.groups.items()}
-
-    @torch.no_grad()
-    def step(self, lr: float, weight_decay: float) -> None:
-        for shape, group in self.groups.items():
-            buffer = self.buffers[shape].to(group[0].device)
-            self.buffers[shape] = buffer
-            gradient = torch.stack([p.grad for p in group])
-            buffer.lerp_(gradient, 1 - self.momentum)
-            update = orthogonalise(gradient.lerp(buffer, self.momentum)) * max(1.0, shape[0] / shape[1]) ** 0.5
-            for parameter, change in zip(group, update):
-                parameter.mul_(1 - lr * weight_decay).sub_(change, alpha=lr)
+def new_momenta(model) -> dict[str, torch.Tensor]:
+    """Zero momentum of every matrix that Muon handles, by parameter name."""
+    named = model.named_parameters()
+    return {n: torch.zeros_like(p) for n, p in named if p.ndim == 2 and "embed" not in n}
 
 
 class Optimizer:
-    """Both optimizers behind one learning-rate factor."""
+    """Both optimizers behind one learning-rate factor.
 
-    def __init__(self, model, muon_lr: float = 0.02, adam_lr: float = 3e-3, weight_decay: float = 0.02):
-        named = list(model.named_parameters())
-        self.muon = Muon([p for name, p in named if p.ndim == 2 and "embed" not in name])
-        self.adam = torch.optim.AdamW([p for name, p in named if p.ndim != 2 or "embed" in name], lr=adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
-        self.muon_lr, self.adam_lr, self.weight_decay = muon_lr, adam_lr, weight_decay
+    `momenta` comes from new_momenta. With several processes it and the parameters lie in shared memory and every process updates the ones it
+    owns: matrix k belongs to process k mod size, all that AdamW handles to process 0.
+    """
 
-    def step(self, factor: float) -> None:
-        self.muon.step(self.muon_lr * factor, self.weight_decay)
-        for group in self.adam.param_groups:
-            group["lr"] = self.adam_lr * factor
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
-        for group in self.muon.groups.values():
-            for parameter in group:
-                parameter.grad = None
+    def __init__(self, model, momenta: dict, args, rank: int = 0, size: int = 1):
+        self.parameters = list(model.named_parameters())
+        self.rank, self.muon_lr, self.adam_lr = rank, args.muon_lr, args.adam_lr
+        self.weight_decay, self.momentum, self.momenta = 0.02, 0.95, momenta
+        self.owned = {name for k, name in enumerate(momenta) if k % size == rank}
+        others = [p for n, p in self.parameters if n not in momenta]
+        self.adam = torch.optim.AdamW(others, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
-    def state_dict(self) -> dict:
-        return {"muon": self.muon.buffers, "adam": self.adam.state_dict()}
+    @torch.no_grad()
+    def step(self, gradients: list[torch.Tensor], factor: float) -> None:
+        """Updates the owned parameters; gradients are in the order of named_parameters."""
+        norm = torch.stack([g.norm() for g in gradients]).norm().item()
+        clip = min(1.0, 1.0 / (norm + 1e-6))
+        groups: dict[tuple, list] = {}
+        for (name, parameter), gradient in zip(self.parameters, gradients):
+            if name in self.owned:
+                groups.setdefault(tuple(parameter.shape), []).append((name, parameter, gradient))
+            elif name not in self.momenta and self.rank == 0:
+                parameter.grad = gradient * clip
+        for shape, group in groups.items():
+            self._muon(shape, group, clip, self.muon_lr * factor)
+        if self.rank == 0:
+            for settings in self.adam.param_groups:
+                settings["lr"] = self.adam_lr * factor
+            self.adam.step()
 
-    def load_state_dict(self, state: dict) -> None:
-        self.muon.buffers = state["muon"]
-        self.adam.load_state_dict(state["adam"])
+    def _muon(self, shape: tuple, group: list, clip: float, lr: float) -> None:
+        """One Nesterov step for matrices of one shape, orthogonalised as a stack."""
+        updates = []
+        for name, _, gradient in group:
+            gradient = gradient * clip
+            self.momenta[name].lerp_(gradient, 1 - self.momentum)
+            updates.append(gradient.lerp(self.momenta[name], self.momentum))
+        scale = max(1.0, shape[0] / shape[1]) ** 0.5
+        for (_, parameter, _), update in zip(group, orthogonalise(torch.stack(updates))):
+            parameter.mul_(1 - lr * self.weight_decay).sub_(update, alpha=lr * scale)
 
 
 def lr_factor(progress: float, step: int, warmup: int = 60, decay: float = 0.4) -> float:
-    """Warm-up by steps, constant, then linear to zero over the last `decay` of the run; progress is 0..1."""
+    """Warm-up by steps, constant, then linear to zero over the last `decay`; progress is 0..1."""
     return min(1.0, (step + 1) / warmup) * max(0.0, min(1.0, (1.0 - progress) / decay))

@@ -1,6 +1,6 @@
 """Trains the shared byte-level BPE vocabulary and writes tokenizer.json and tokenizer_config.json.
 
-    python -m tools.demo_model.tokenizer --out DIR
+python -m tools.demo_model.tokenizer --out DIR
 """
 
 import argparse
@@ -13,7 +13,14 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from .corpus import conversations
 
 VOCAB = 2048
-BOS, END, USER, ASSISTANT, SYSTEM, PAD = "<|bos|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<|pad|>"
+BOS, END, USER, ASSISTANT, SYSTEM, PAD = (
+    "<|bos|>",
+    "<|end|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|system|>",
+    "<|pad|>",
+)
 SPECIAL = [BOS, END, USER, ASSISTANT, SYSTEM, PAD]  # ids 0..5
 # The split of Llama 3 with single digits, so that a number is a sequence of digits.
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -32,21 +39,36 @@ CHAT_TEMPLATE = (
 def train_tokenizer(num_conversations: int, seed: int) -> Tokenizer:
     """A byte-level BPE of VOCAB entries, learned from training conversations only."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(SPLIT), behavior="isolated", invert=False),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCAB, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     stream = itertools.islice(conversations(seed, "train"), num_conversations)
-    tokenizer.train_from_iterator((text for example in stream for _, text in example.turns), trainer)
+    tokenizer.train_from_iterator(
+        (text for example in stream for _, text in example.turns), trainer
+    )
     return tokenizer
 
 
 def tokenizer_config() -> dict:
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": BOS, "eos_token": END, "pad_token": PAD,
-        "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 2048, "chat_template": CHAT_TEMPLATE,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BOS,
+        "eos_token": END,
+        "pad_token": PAD,
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 2048,
+        "chat_template": CHAT_TEMPLATE,
     }
 
 

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from . import data
 from .model import SHAPES, Llama
 from .optim import Optimizer, lr_factor
+from .parallel import Team
 
 
 def weighted_loss(model, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -27,80 +28,156 @@ def weighted_loss(model, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tens
 
 
 @torch.no_grad()
-def held_out_loss(model, tokenizer, device, rows: int = 16) -> float:
-    """Cross entropy in nats over answer tokens of held-out conversations."""
+def held_out_mean(value_of, tokenizer, device, rows: int = 12) -> float:
+    """Mean of value_of(ids, weights) over answer tokens of held-out conversations."""
     ids, weights = data.batch(tokenizer, 77, 0, rows * 1024, 1024, "held_out")
     weights = (weights == 1.0).astype("float32")
-    parts = [weighted_loss(model, torch.from_numpy(ids[i:i + 4]).to(device), torch.from_numpy(weights[i:i + 4]).to(device)).item() for i in range(0, rows, 4)]
-    return sum(parts) / len(parts)
+    ids, weights = torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device)
+    return sum(float(value_of(ids[i : i + 1], weights[i : i + 1])) for i in range(rows)) / rows
 
 
 class Run:
-    """State of a training run: a folder with state.pt (resume), weights.pt and log.csv."""
+    """State of a training run: a folder with state.pt (resume), weights.pt and log.jsonl."""
 
-    def __init__(self, folder: pathlib.Path, model, optimizer):
+    def __init__(self, folder: pathlib.Path, model, momenta: dict):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.model, self.optimizer = folder, model, optimizer
-        self.step, self.seconds, self.tokens = 0, 0.0, 0
-        if (folder / "state.pt").exists():
-            state = torch.load(folder / "state.pt", weights_only=True)
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds, self.tokens = state["step"], state["seconds"], state["tokens"]
+        self.folder, self.model, self.momenta = folder, model, momenta
+        self.step, self.seconds, self.tokens, self.adam = 0, 0.0, 0, None
 
-    def save(self) -> None:
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
-        torch.save(state, self.folder / "state.tmp")
-        (self.folder / "state.tmp").rename(self.folder / "state.pt")
-        torch.save(self.model.state_dict(), self.folder / "weights.tmp")
-        (self.folder / "weights.tmp").rename(self.folder / "weights.pt")
+    def resume(self) -> None:
+        """Loads state.pt where there is one, into the shared tensors."""
+        if not (self.folder / "state.pt").exists():
+            return
+        state = torch.load(self.folder / "state.pt", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for name, tensor in state["momenta"].items():
+            self.momenta[name].copy_(tensor)
+        self.step, self.seconds, self.tokens = state["step"], state["seconds"], state["tokens"]
+        self.adam = state["adam"]
+
+    def save(self, adam: dict) -> None:
+        weights = self.model.state_dict()
+        counts = {"step": self.step, "seconds": self.seconds, "tokens": self.tokens}
+        self._write("state.pt", {"model": weights, "momenta": self.momenta, "adam": adam, **counts})
+        self._write("weights.pt", weights)
+
+    def _write(self, name: str, value) -> None:
+        """Whole or not at all."""
+        torch.save(value, self.folder / "part.tmp")
+        (self.folder / "part.tmp").rename(self.folder / name)
 
     def log(self, **values) -> None:
-        path = self.folder / "log.jsonl"
-        with path.open("a") as out:
-            out.write(json.dumps({"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **values}) + "\n")
+        row = {"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **values}
+        with (self.folder / "log.jsonl").open("a") as out:
+            out.write(json.dumps(row) + "\n")
 
 
-def loop(run: Run, args, step_loss, evaluate) -> None:
-    """Steps until the schedule ends; step_loss(step) -> (loss tensor, tokens). Saves every args.save_seconds."""
-    last = saved = time.monotonic()
-    mean = None
-    while True:
-        progress = run.step / args.steps if args.steps else run.seconds / (60 * args.minutes)
-        if progress >= 1:
-            break
-        loss, tokens = step_loss(run.step)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
-        run.optimizer.step(lr_factor(progress, run.step, decay=args.decay))
-        run.step, run.tokens = run.step + 1, run.tokens + tokens
-        now = time.monotonic()
-        run.seconds, last = run.seconds + now - last, now
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
+class Task:
+    """What a worker trains: batches, a loss of a micro batch, and a held-out figure."""
+
+    def __init__(self, model, tokenizer, args, device):
+        self.model, self.tokenizer, self.args, self.device = model, tokenizer, args, device
+        self.compiled = torch.compile(weighted_loss, dynamic=False) if args.compile else weighted_loss
+
+    def batch(self, step: int):
+        length = data.row_length(step)
+        return data.batch(self.tokenizer, self.args.seed, step, self.args.tokens_per_step, length)
+
+    def loss(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return self.compiled(self.model, ids, weights)
+
+    def held_out(self) -> float:
+        return held_out_mean(lambda i, w: weighted_loss(self.model, i, w), self.tokenizer, self.device)
+
+
+def run_step(rank: int, team: Team, task: Task, step: int) -> None:
+    """Accumulates this process's share of the step's gradients and loss."""
+    ids, weights = task.batch(step)
+    rows = max(1, task.args.micro_tokens // (ids.shape[1] - 1))
+    count = len(ids) // rows
+    while (micro := team.take()) < count:
+        part = slice(micro * rows, (micro + 1) * rows)
+        loss = task.loss(torch.from_numpy(ids[part]).to(task.device), torch.from_numpy(weights[part]).to(task.device))
+        (loss / count).backward()
+        team.losses[rank] += loss.item() / count
+
+
+def lead(run: Run, team: Team, task: Task, optimizer: Optimizer, clock: dict) -> None:
+    """Rank 0 between steps: books time and loss, logs, saves, and writes the orders of the next step."""
+    args, now = task.args, time.monotonic()
+    run.seconds, clock["last"] = run.seconds + now - clock["last"], now
+    if run.step > clock["first"]:
+        loss = sum(team.losses[:])
+        clock["mean"] = loss if clock["mean"] is None else 0.95 * clock["mean"] + 0.05 * loss
         if run.step % 20 == 0:
-            run.log(loss=round(mean, 4))
-        if run.step % args.eval_steps == 0:
-            run.log(held_out=round(evaluate(), 4))
-        if now - saved > args.save_seconds:
-            run.save()
-            saved = now
-    run.log(held_out=round(evaluate(), 4), done=True)
-    run.save()
+            run.log(loss=round(clock["mean"], 4))
+    progress = run.step / args.steps if args.steps else run.seconds / (60 * args.minutes)
+    over = progress >= 1
+    if over or (run.step % args.eval_steps == 0 and run.step > clock["first"]):
+        run.log(held_out=round(task.held_out(), 4), done=over)
+    if over or now - clock["saved"] > args.save_seconds:
+        run.save(optimizer.adam.state_dict())
+        clock["saved"] = now
+    team.orders[:] = [lr_factor(progress, run.step, decay=args.decay), float(over)]
+    team.losses[:] = [0.0] * team.size
+    team.next_micro.value = 0
+
+
+def worker(rank: int, team: Team, run: Run, args, task_class) -> None:
+    """One process of the team, from the checkpoint to the end of the schedule."""
+    torch.set_num_threads(args.threads if team.size == 1 else 1)
+    model, device = run.model, next(run.model.parameters()).device
+    task = task_class(model, Tokenizer.from_file(str(args.tokenizer)), args, device)
+    optimizer = Optimizer(model, team.momenta, args, rank, team.size)
+    if run.adam and rank == 0:
+        optimizer.adam.load_state_dict(run.adam)
+    now = time.monotonic()
+    clock = {"last": now, "saved": now, "first": run.step, "mean": None}
+    while True:
+        if rank == 0:
+            lead(run, team, task, optimizer, clock)
+        team.wait()
+        factor, over = team.orders[:]
+        if over:
+            return
+        team.bind(rank, model)
+        run_step(rank, team, task, run.step)
+        team.wait()
+        gradients = team.summed()
+        team.wait()
+        optimizer.step(gradients, factor)
+        for tensor in team.gradients[rank]:
+            tensor.zero_()
+        run.step, run.tokens = run.step + 1, run.tokens + args.tokens_per_step
+        team.wait()
+
+
+def start(args, model, task_class) -> None:
+    """Runs the workers: args.processes of them on a CPU, this process alone on a GPU."""
+    team = Team(model, args.processes if next(model.parameters()).device.type == "cpu" else 1)
+    run = Run(args.run, model, team.momenta)
+    run.resume()
+    if team.size == 1:
+        worker(0, team, run, args, task_class)
+    else:
+        torch.multiprocessing.spawn(worker, (team, run, args, task_class), nprocs=team.size)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True)
     parser.add_argument("--run", type=pathlib.Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock length of the schedule")
-    parser.add_argument("--steps", type=int, default=0, help="length of the schedule in steps instead (reproducible)")
+    parser.add_argument("--steps", type=int, default=0, help="length in steps instead (reproducible)")
     parser.add_argument("--decay", type=float, default=0.4, help="share of the schedule that decays to zero")
     parser.add_argument("--tokens-per-step", type=int, default=8192)
+    parser.add_argument("--micro-tokens", type=int, default=1024)
+    parser.add_argument("--processes", type=int, default=2, help="single-threaded workers on a CPU")
+    parser.add_argument("--threads", type=int, default=2, help="threads where there is one process")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=3e-3)
     parser.add_argument("--eval-steps", type=int, default=200)
     parser.add_argument("--save-seconds", type=float, default=120.0)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
 
 
@@ -109,20 +186,9 @@ def main() -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), required=True)
     add_run_arguments(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = Tokenizer.from_file(str(args.tokenizer))
-    model = Llama(SHAPES[args.shape]).to(device)
-    run = Run(args.run, model, Optimizer(model, args.muon_lr, args.adam_lr))
-    loss_of = torch.compile(weighted_loss, dynamic=False) if args.compile else weighted_loss
-
-    def step_loss(step: int):
-        length = data.row_length(step)
-        ids, weights = data.batch(tokenizer, args.seed, step, args.tokens_per_step, length)
-        return loss_of(model, torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device)), args.tokens_per_step
-
-    loop(run, args, step_loss, lambda: held_out_loss(model, tokenizer, device))
+    start(args, Llama(SHAPES[args.shape]).to(device), Task)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ class Example:
         return (f"{self.family}|{prompt}",)
 
     def to_json(self) -> str:
-        return json.dumps({"family": self.family, "turns": self.turns, "check": self.check, "keys": self.keys()}, ensure_ascii=False)
+        return json.dumps(
+            {"family": self.family, "turns": self.turns, "check": self.check, "keys": self.keys()},
+            ensure_ascii=False,
+        )
 
 
 def is_held_out(key: str) -> bool:
@@ -42,7 +45,7 @@ def is_held_out(key: str) -> bool:
 
 
 def split_of(example: Example) -> str | None:
-    """"train", "held_out", or None for a conversation that mixes both and is dropped."""
+    """ "train", "held_out", or None for a conversation that mixes both and is dropped."""
     if example.closed:
         return "train"
     marks = {is_held_out(key) for key in example.keys()}
@@ -51,7 +54,14 @@ def split_of(example: Example) -> str | None:
     return "held_out" if marks.pop() else "train"
 
 
-def single(family: str, user: str, assistant: str, check: Any = "exact", system: str | None = None, closed: bool = False) -> Example:
+def single(
+    family: str,
+    user: str,
+    assistant: str,
+    check: Any = "exact",
+    system: str | None = None,
+    closed: bool = False,
+) -> Example:
     """A one-turn example; check "exact" compares with the reference answer."""
     turns = [("user", user), ("assistant", assistant)]
     if system is not None:
