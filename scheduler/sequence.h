@@ -21,15 +21,15 @@ enum class RequestId : uint64_t {};
 // What the scheduler must know of a request: integers and times, no sampling.
 struct RequestSpec {
   RequestId id = {};
-  std::vector<int32_t> prompt;    // at least one token
-  int num_choices = 1;            // n
-  int max_tokens = 16;            // per choice; 0: compute the prompt only
-  int min_tokens = 0;             // a stop id does not end a choice before this many
-  std::vector<int32_t> stop_ids;  // eos merged in, unless ignored
-  int priority = 0;               // lower runs earlier
-  TimePoint arrival;
+  std::vector<int32_t> prompt = {};    // at least one token
+  int num_choices = 1;                 // n
+  int max_tokens = 16;                 // per choice; 0: compute the prompt only
+  int min_tokens = 0;                  // a stop id does not end a choice before this many
+  std::vector<int32_t> stop_ids = {};  // eos merged in, unless ignored
+  int priority = 0;                    // lower runs earlier
+  TimePoint arrival = {};
   TimePoint deadline = kNoDeadline;
-  std::string cache_salt;
+  std::string cache_salt = {};
   // False for prompt logprobs: every prompt token must be run, so nothing is looked up until the
   // prompt is done.
   bool looks_up_prefix = true;
