@@ -38,8 +38,6 @@ Delta ChoiceText::OnEvent(TokenEvent& event) {
       finished_ = true;
     }
   }
-  // The engine has ended a choice whose finish rode on the matching token.
-  if (event.finish != FinishReason::kNone) matched_ = false;
   ReleaseTokens(delta);
   return delta;
 }

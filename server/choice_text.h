@@ -41,7 +41,8 @@ class ChoiceText {
   void StartAt(std::string_view echo);
 
   bool finished() const { return finished_; }
-  // The finish came from a stop string and not from the engine, which has to be told.
+  // The choice ended by a stop string: the engine has to be told, even where it ended the choice
+  // itself.
   bool matched_stop_string() const { return matched_; }
   int num_tokens() const { return num_tokens_; }
 

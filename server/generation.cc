@@ -57,6 +57,7 @@ std::unique_ptr<Request> MakeRequest(const GenerationRequest& from, std::vector<
   request->priority = from.priority;
   request->deadline = from.deadline;
   request->cache_salt = from.cache_salt;
+  request->may_finish_early = !from.stop.empty();
   // A request that generates nothing is judged on its prompt, which is what makes the engine run
   // it.
   if (max_tokens == 0) {

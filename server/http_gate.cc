@@ -63,13 +63,13 @@ HttpGate::Admitted HttpGate::Admit(HttpRequest& request) const {
   if (route == nullptr) {
     const std::string allowed = router_.AllowedMethods(request.path);
     if (allowed.empty()) {
-      return {.refusal = ErrorResponse({StatusCode::kNotFound, "There is no " + request.path + ".",
-                                        {}, "unknown_url"})};
+      return {.refusal = ErrorResponse(
+                  {StatusCode::kNotFound, "There is no " + request.path + ".", {}, "unknown_url"})};
     }
     if (request.method == "OPTIONS") return {.refusal = Preflight(request)};
     Admitted refused{.refusal = ErrorResponse(InvalidArgument(
-                         request.path + " answers " + allowed + ", not " + request.method + ".",
-                         {}, "method_not_allowed"))};
+                         request.path + " answers " + allowed + ", not " + request.method + ".", {},
+                         "method_not_allowed"))};
     refused.refusal.status = 405;
     refused.refusal.headers.Add("Allow", allowed);
     return refused;

@@ -1,5 +1,5 @@
-// HttpGate: what happens to every request before and after its handler: ids, keys, CORS, methods, deadlines.
-// Immutable, thread-safe.
+// HttpGate: what happens to every request before and after its handler: ids, keys, CORS, methods,
+// deadlines. Immutable, thread-safe.
 #pragma once
 
 #include <optional>
@@ -21,11 +21,13 @@ struct GateOptions {
 
 class HttpGate {
  public:
-  // `router` and `clock` outlive the gate. `on_refused` hears of what the gate itself turns away; may be empty.
+  // `router` and `clock` outlive the gate. `on_refused` hears of what the gate itself turns away;
+  // may be empty.
   HttpGate(GateOptions options, const Router& router, const Clock& clock,
            std::function<void(const Status&)> on_refused);
 
-  // Gives the request its id and deadline. Then either the route to run, or the answer that ends it here.
+  // Gives the request its id and deadline. Then either the route to run, or the answer that ends it
+  // here.
   struct Admitted {
     const Route* route = nullptr;
     HttpResponse refusal = {};  // without a route

@@ -78,15 +78,16 @@ std::string_view HttpReason(int status) {
   return "Unknown";
 }
 
-std::string SerializeHead(const HttpResponse& response, bool keep_alive, bool is_chunked) {
+std::string SerializeHead(const HttpResponse& response, bool keep_alive, BodyFraming framing) {
   std::string out = "HTTP/1.1 " + std::to_string(response.status) + " ";
   out.append(HttpReason(response.status)).append("\r\n");
   for (const auto& [name, value] : response.headers.fields()) AppendField(out, name, value);
-  if (response.status != 204) AppendField(out, "Content-Type", response.content_type);
-  if (is_chunked) {
-    AppendField(out, "Transfer-Encoding", "chunked");
-  } else if (response.status != 204) {
-    AppendField(out, "Content-Length", std::to_string(response.body.size()));
+  if (response.status != 204) {
+    AppendField(out, "Content-Type", response.content_type);
+    if (framing == BodyFraming::kChunked) AppendField(out, "Transfer-Encoding", "chunked");
+    if (framing == BodyFraming::kLength) {
+      AppendField(out, "Content-Length", std::to_string(response.body.size()));
+    }
   }
   AppendField(out, "Connection", keep_alive ? "keep-alive" : "close");
   return out.append("\r\n");

@@ -76,8 +76,9 @@ using HttpReply = std::variant<HttpResponse, std::unique_ptr<PendingReply>>;
 
 std::string_view HttpReason(int status);  // "Not Found"
 
-// Status line and header fields, with Content-Length unless `is_chunked` and the Connection field.
-std::string SerializeHead(const HttpResponse& response, bool keep_alive, bool is_chunked);
+// Status line and header fields. `framing` says how the peer finds the end of the body.
+enum class BodyFraming { kLength, kChunked, kUntilClose };
+std::string SerializeHead(const HttpResponse& response, bool keep_alive, BodyFraming framing);
 
 // "%41" -> "A"; nothing when an escape is broken.
 std::optional<std::string> PercentDecode(std::string_view text);

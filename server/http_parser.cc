@@ -1,10 +1,11 @@
 #include "server/http_parser.h"
 
+#include <optional>
+#include <utility>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <optional>
-#include <utility>
 
 namespace runahead {
 namespace {
@@ -39,8 +40,8 @@ struct HttpParser::State {
     StatusCode code = StatusCode::kInvalidArgument;
     if (error == http::error::header_limit) {
       http_status = 431;
-      message = "The request's header exceeds " + std::to_string(limits.max_header_bytes) +
-                " bytes.";
+      message =
+          "The request's header exceeds " + std::to_string(limits.max_header_bytes) + " bytes.";
     } else if (error == http::error::body_limit) {
       http_status = 413;
       code = StatusCode::kPayloadTooLarge;

@@ -1,4 +1,5 @@
-// HttpParser: bytes of one connection to HTTP/1.1 requests, one after another, within limits. One thread at a time.
+// HttpParser: bytes of one connection to HTTP/1.1 requests, one after another, within limits. One
+// thread at a time.
 #pragma once
 
 #include <cstddef>

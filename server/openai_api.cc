@@ -59,7 +59,8 @@ Result<Prompt> SidePrompt(const Json& body) {
     RA_ASSIGN_OR_RETURN(prompt.messages, ParseMessages(body));
     prompt.add_generation_prompt = fields.Bool("add_generation_prompt").value_or(true);
     prompt.template_kwargs = Json::object();
-    if (const Json* kwargs = fields.Object("chat_template_kwargs")) prompt.template_kwargs = *kwargs;
+    if (const Json* kwargs = fields.Object("chat_template_kwargs"))
+      prompt.template_kwargs = *kwargs;
     if (!fields.status().ok()) return fields.status();
     return Prompt(std::move(prompt));
   }

@@ -1,4 +1,5 @@
-// Answers of /v1/chat/completions and /v1/completions: objects, chunks and their logprobs. Pure functions, thread-safe.
+// Answers of /v1/chat/completions and /v1/completions: objects, chunks and their logprobs. Pure
+// functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,10 @@ std::vector<Json> FormatDelta(const AnswerHead& head, const Delta& delta, const 
 // The chunk after the last choice's end, with include_usage.
 Json FormatUsageChunk(const AnswerHead& head, const Usage& usage);
 
-// vLLM's form: one entry a prompt token, null for the first, else {"<id>": {logprob, rank, decoded_token}}.
-Json FormatPromptLogprobs(const std::vector<PositionLogprobs>& logprobs, const Tokenizer& tokenizer);
+// vLLM's form: one entry a prompt token, null for the first, else {"<id>": {logprob, rank,
+// decoded_token}}.
+Json FormatPromptLogprobs(const std::vector<PositionLogprobs>& logprobs,
+                          const Tokenizer& tokenizer);
 
 // "stop" or "length"; other reasons are errors and have no name here.
 const char* FinishReasonName(FinishReason finish);

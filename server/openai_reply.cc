@@ -123,7 +123,8 @@ void OpenAiReply::StartStream(ReplyStep& step) const {
   HttpResponse head;
   head.content_type = "text/event-stream; charset=utf-8";
   head.headers.Add("Cache-Control", "no-cache");
-  head.headers.Add("X-Accel-Buffering", "no");  // a proxy that collects events would undo the streaming
+  head.headers.Add("X-Accel-Buffering",
+                   "no");  // a proxy that collects events would undo the streaming
   step.head = std::move(head);
   step.is_stream = true;
   if (options_.head.route != OpenAiRoute::kChat) return;

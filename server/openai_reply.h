@@ -1,5 +1,5 @@
-// OpenAiReply: the answer of a chat or completion request in the making, whole or as server-sent events.
-// One thread at a time.
+// OpenAiReply: the answer of a chat or completion request in the making, whole or as server-sent
+// events. One thread at a time.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,9 @@
 
 namespace runahead {
 
-// One generation a prompt; choice c of prompt p is choice p * n + c of the answer. The 200 of a stream is sent
-// with its first text, so what fails earlier (a deadline in the queue, say) still gets a status of its own.
+// One generation a prompt; choice c of prompt p is choice p * n + c of the answer. The 200 of a
+// stream is sent with its first text, so what fails earlier (a deadline in the queue, say) still
+// gets a status of its own.
 class OpenAiReply final : public PendingReply {
  public:
   struct Options {

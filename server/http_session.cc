@@ -1,0 +1,335 @@
+#include "server/http_session.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "server/http_error.h"
+
+namespace runahead {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr size_t kMaxPipelinedBytes = 64 << 10;
+constexpr size_t kMaxWriteBytes = 64 << 10;
+
+std::string ChunkOf(const std::string& bytes) {
+  std::array<char, 24> size{};
+  const int length = std::snprintf(size.data(), size.size(), "%zx\r\n", bytes.size());
+  return std::string(size.data(), static_cast<size_t>(length)) + bytes + "\r\n";
+}
+
+HttpReply RunSafely(const HttpHandler& handler, const HttpRequest& request) {
+  try {
+    return handler(request);
+  } catch (const std::exception& error) {
+    return ErrorResponse({StatusCode::kInternal, std::string("Internal error: ") + error.what()});
+  }
+}
+
+}  // namespace
+
+HttpSession::HttpSession(Strand strand, std::unique_ptr<Transport> transport,
+                         const SessionContext& context)
+    : strand_(strand),
+      transport_(std::move(transport)),
+      context_(context),
+      parser_(context.options->limits),
+      wake_(strand),
+      deadline_(strand) {}
+
+void HttpSession::Start(std::function<void()> done) {
+  asio::co_spawn(
+      strand_, [self = shared_from_this()] { return self->Run(); },
+      [self = shared_from_this(), done = std::move(done)](const std::exception_ptr&) {
+        self->deadline_.cancel();
+        self->transport_->Close();
+        done();
+      });
+}
+
+void HttpSession::Close() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->is_gone_ = true;
+    self->transport_->Close();
+    self->Notify();
+  });
+}
+
+void HttpSession::CloseWhenIdle() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->closes_when_idle_ = true;
+    self->Notify();
+  });
+}
+
+HttpSession::Task HttpSession::Wait() {
+  error_code ignored;
+  wake_.expires_at(asio::steady_timer::time_point::max());
+  co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+void HttpSession::SetDeadline(std::chrono::milliseconds after) {
+  has_timed_out_ = false;
+  deadline_.expires_after(after);
+  deadline_.async_wait(
+      [self = shared_from_this(), generation = ++deadline_generation_](const error_code& error) {
+        if (error || generation != self->deadline_generation_) return;
+        self->has_timed_out_ = true;
+        if (self->is_writing_) self->transport_->Close();  // ends the write
+        self->Notify();
+      });
+}
+
+void HttpSession::ClearDeadline() {
+  ++deadline_generation_;
+  has_timed_out_ = false;
+  deadline_.cancel();
+}
+
+void HttpSession::StartRead() {
+  if (is_reading_ || is_gone_ || in_.size() >= kMaxPipelinedBytes) return;
+  is_reading_ = true;
+  transport_->ReadSome(asio::buffer(read_buffer_),
+                       [self = shared_from_this()](const error_code& error, size_t count) {
+                         self->is_reading_ = false;
+                         self->in_.append(self->read_buffer_.data(), count);
+                         if (error) self->is_gone_ = true;
+                         self->Notify();
+                       });
+}
+
+HttpSession::Task HttpSession::Run() {
+  bool has_shaken = false;
+  SetDeadline(context_.options->timeouts.header);
+  transport_->Handshake([self = shared_from_this(), &has_shaken](const error_code& error, size_t) {
+    has_shaken = true;
+    if (error) self->is_gone_ = true;
+    self->Notify();
+  });
+  while (!has_shaken) {
+    if (has_timed_out_) transport_->Close();  // which ends the handshake
+    co_await Wait();
+  }
+  ClearDeadline();
+  if (!is_gone_) co_await Converse();
+}
+
+HttpSession::Task HttpSession::Converse() {
+  for (;;) {
+    HttpRequest request;
+    const bool has_request = co_await ReadRequest(request);
+    if (!has_request) break;
+    is_idle_ = false;
+    const bool goes_on = co_await Answer(std::move(request));
+    is_idle_ = true;
+    if (!goes_on) break;
+  }
+  co_await Linger();
+}
+
+HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
+  const HttpTimeouts& timeouts = context_.options->timeouts;
+  bool has_begun = false;
+  SetDeadline(timeouts.idle);
+  for (;;) {
+    const HttpParser::Progress progress = parser_.Feed(in_);
+    if (progress == HttpParser::Progress::kDone || progress == HttpParser::Progress::kFailed) {
+      const bool is_whole = co_await FinishRead(progress, request);
+      co_return is_whole;
+    }
+    if (progress == HttpParser::Progress::kHeaderDone) {
+      SetDeadline(timeouts.body);
+      if (parser_.expects_continue()) {
+        const bool written = co_await Write("HTTP/1.1 100 Continue\r\n\r\n");
+        if (!written) co_return false;
+        SetDeadline(timeouts.body);
+      }
+      continue;
+    }
+    if (!has_begun && (parser_.has_begun() || !in_.empty())) {
+      has_begun = true;
+      SetDeadline(timeouts.header);
+    }
+    if (is_gone_ || (!has_begun && (closes_when_idle_ || has_timed_out_))) co_return false;
+    if (has_timed_out_) {
+      HttpResponse late = ErrorResponse({StatusCode::kInvalidArgument,
+                                         "The request did not arrive in time.",
+                                         {},
+                                         "request_timeout"});
+      late.status = 408;
+      co_await SendResponse(request, std::move(late), false);
+      co_return false;
+    }
+    StartRead();
+    co_await Wait();
+  }
+}
+
+// A whole request, or the answer to one that is none.
+HttpSession::Async<bool> HttpSession::FinishRead(HttpParser::Progress progress,
+                                                 HttpRequest& request) {
+  ClearDeadline();
+  if (progress == HttpParser::Progress::kDone) {
+    request = parser_.Take();
+    co_return true;
+  }
+  HttpResponse refusal = ErrorResponse(parser_.status());
+  refusal.status = parser_.http_status();
+  request.id = NewRequestId();
+  co_await SendResponse(request, std::move(refusal), false);
+  co_return false;
+}
+
+bool HttpSession::KeepsAlive(const HttpRequest& request) const {
+  return request.keep_alive && !closes_when_idle_ && !context_.is_draining.load();
+}
+
+HttpSession::Async<bool> HttpSession::Answer(HttpRequest request) {
+  HttpGate::Admitted admitted = context_.gate->Admit(request);
+  if (admitted.route == nullptr) {
+    const bool sent =
+        co_await SendResponse(request, std::move(admitted.refusal), KeepsAlive(request));
+    co_return sent;
+  }
+  std::optional<HttpReply> reply = co_await RunHandler(*admitted.route, request);
+  bool sent = false;
+  if (auto* response = std::get_if<HttpResponse>(&*reply)) {
+    sent = co_await SendResponse(request, std::move(*response), KeepsAlive(request));
+  } else {
+    sent = co_await SendPending(request, *std::get<std::unique_ptr<PendingReply>>(*reply));
+  }
+  co_return sent;
+}
+
+HttpSession::Async<std::optional<HttpReply>> HttpSession::RunHandler(const Route& route,
+                                                                     const HttpRequest& request) {
+  if (route.is_quick) co_return RunSafely(route.handler, request);
+  reply_.reset();
+  // `request` and `route` live in the caller's frame until the reply is here, even when the peer
+  // has gone.
+  asio::post(*context_.workers, [self = shared_from_this(), &route, &request] {
+    auto made = std::make_shared<HttpReply>(RunSafely(route.handler, request));
+    asio::post(self->strand_, [self, made] {
+      self->reply_.emplace(std::move(*made));
+      self->Notify();
+    });
+  });
+  while (!reply_) {
+    StartRead();
+    co_await Wait();
+  }
+  std::optional<HttpReply> taken = std::move(reply_);
+  reply_.reset();
+  co_return taken;
+}
+
+HttpSession::Async<bool> HttpSession::SendResponse(const HttpRequest& request,
+                                                   HttpResponse response, bool keep_alive) {
+  context_.gate->Finish(request, response);
+  std::string bytes = SerializeHead(response, keep_alive, BodyFraming::kLength);
+  if (request.method != "HEAD") bytes += response.body;
+  const bool written = co_await Write(std::move(bytes));
+  co_return written&& keep_alive;
+}
+
+HttpSession::Async<bool> HttpSession::SendPending(const HttpRequest& request, PendingReply& reply) {
+  const bool is_chunked = request.is_http11;
+  const bool keep_alive = KeepsAlive(request) && is_chunked;
+  for (;;) {
+    ReplyStep step = reply.Poll();
+    std::string out;
+    if (step.head && !step.is_stream) {
+      const bool sent = co_await SendResponse(request, std::move(*step.head), KeepsAlive(request));
+      co_return sent;
+    }
+    if (step.head) {
+      context_.gate->Finish(request, *step.head);
+      out = SerializeHead(*step.head, keep_alive,
+                          is_chunked ? BodyFraming::kChunked : BodyFraming::kUntilClose);
+    }
+    if (!step.bytes.empty()) out += is_chunked ? ChunkOf(step.bytes) : step.bytes;
+    if (step.finished && is_chunked) out += "0\r\n\r\n";
+    if (!out.empty()) {
+      const bool written = co_await Write(std::move(out));
+      if (!written || is_gone_) co_return false;
+    }
+    if (step.finished) co_return keep_alive && !step.is_cut;
+    if (!step.bytes.empty()) continue;
+    const bool is_wanted = co_await WaitReady(reply);
+    if (!is_wanted) co_return false;
+  }
+}
+
+// False when the peer has gone: nobody wants the reply any more.
+HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
+  is_ready_ = false;
+  reply.Arm([weak = weak_from_this(), strand = strand_] {
+    asio::post(strand, [weak] {
+      if (const auto self = weak.lock()) {
+        self->is_ready_ = true;
+        self->Notify();
+      }
+    });
+  });
+  while (!is_ready_ && !is_gone_) {
+    StartRead();
+    co_await Wait();
+  }
+  co_return !is_gone_;
+}
+
+HttpSession::Async<bool> HttpSession::Write(std::string bytes) {
+  size_t offset = 0;
+  while (offset < bytes.size()) {
+    SetDeadline(context_.options->timeouts.write);
+    is_writing_ = true;
+    const size_t length = std::min(bytes.size() - offset, kMaxWriteBytes);
+    transport_->WriteSome(asio::buffer(bytes.data() + offset, length),
+                          [self = shared_from_this()](const error_code& error, size_t count) {
+                            self->is_writing_ = false;
+                            self->write_error_ = error;
+                            self->num_written_ = count;
+                            self->Notify();
+                          });
+    while (is_writing_) {
+      StartRead();
+      co_await Wait();
+    }
+    if (write_error_) {
+      is_gone_ = true;
+      break;
+    }
+    offset += num_written_;
+  }
+  ClearDeadline();
+  co_return offset == bytes.size();
+}
+
+// Closing while the peer still sends would make its kernel throw away our last answer.
+HttpSession::Task HttpSession::Linger() {
+  if (is_gone_) co_return;
+  bool has_shut_down = false;
+  SetDeadline(context_.options->timeouts.linger);
+  transport_->Shutdown([self = shared_from_this(), &has_shut_down](const error_code&, size_t) {
+    has_shut_down = true;
+    self->Notify();
+  });
+  while (!has_timed_out_ && !is_gone_) {
+    in_.clear();
+    StartRead();
+    co_await Wait();
+  }
+  transport_->Close();
+  while (!has_shut_down || is_reading_) co_await Wait();
+}
+
+}  // namespace runahead

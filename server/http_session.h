@@ -1,0 +1,99 @@
+// HttpSession: one connection from its first byte to its last. Its strand only. Internal to
+// server/http_*.cc.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "server/http_gate.h"
+#include "server/http_message.h"
+#include "server/http_parser.h"
+#include "server/http_server.h"
+#include "server/http_transport.h"
+
+namespace runahead {
+
+// What all sessions of a server share. It outlives them.
+struct SessionContext {
+  const HttpOptions* options = nullptr;
+  const Router* router = nullptr;
+  const HttpGate* gate = nullptr;
+  boost::asio::thread_pool* workers = nullptr;  // for handlers that may take long
+  std::atomic<bool> is_draining = false;
+};
+
+// A read is always out while the session has room for bytes, so a peer that goes away is noticed
+// while its answer is still being made; bytes of a next request wait in `in_`. A peer that closes
+// its sending side counts as gone, as with most servers: nobody else can tell it from one that
+// closed altogether.
+class HttpSession : public std::enable_shared_from_this<HttpSession> {
+ public:
+  using Strand = boost::asio::any_io_executor;
+
+  HttpSession(Strand strand, std::unique_ptr<Transport> transport, const SessionContext& context);
+
+  // Runs until the connection ends, then calls `done` on the strand.
+  void Start(std::function<void()> done);
+
+  // Any thread: closes the connection, at once or as soon as no answer is out.
+  void Close();
+  void CloseWhenIdle();
+
+ private:
+  using Task = boost::asio::awaitable<void>;
+  template <typename T>
+  using Async = boost::asio::awaitable<T>;
+
+  Task Run();
+  Task Converse();                                // all requests of the connection
+  Async<bool> ReadRequest(HttpRequest& request);  // false: no more requests
+  Async<bool> FinishRead(HttpParser::Progress progress, HttpRequest& request);
+  Async<bool> Answer(HttpRequest request);  // false: the connection is to be closed
+  Async<std::optional<HttpReply>> RunHandler(const Route& route, const HttpRequest& request);
+  Async<bool> SendResponse(const HttpRequest& request, HttpResponse response, bool keep_alive);
+  Async<bool> SendPending(const HttpRequest& request, PendingReply& reply);
+  Async<bool> WaitReady(PendingReply& reply);
+  Async<bool> Write(std::string bytes);
+  Task Linger();
+
+  // Suspends until Notify: a byte, a finished write, an expired deadline, a ready reply.
+  Task Wait();
+  void Notify() { wake_.cancel(); }
+  void StartRead();
+  void SetDeadline(std::chrono::milliseconds after);
+  void ClearDeadline();
+  bool KeepsAlive(const HttpRequest& request) const;
+
+  Strand strand_;
+  std::unique_ptr<Transport> transport_;
+  const SessionContext& context_;
+  HttpParser parser_;
+  boost::asio::steady_timer wake_;
+  boost::asio::steady_timer deadline_;
+
+  std::array<char, 16384> read_buffer_;
+  std::string in_;  // received, not yet parsed
+  bool is_reading_ = false;
+  bool is_gone_ = false;  // the peer closed, or the connection broke
+  bool is_writing_ = false;
+  bool has_timed_out_ = false;
+  bool is_ready_ = false;  // the pending reply has something to say
+  bool is_idle_ = true;    // between requests
+  bool closes_when_idle_ = false;
+  boost::system::error_code write_error_;
+  size_t num_written_ = 0;
+  uint64_t deadline_generation_ = 0;  // tells a deadline that was replaced from the current one
+  std::optional<HttpReply> reply_;    // from a worker
+};
+
+}  // namespace runahead
