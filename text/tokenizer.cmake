@@ -6,4 +6,5 @@ runahead_library(
        tokenizer_pretokenizers.cc tokenizer_regex.cc unicode.cc
   DEPS runahead_core
   PRIVATE_DEPS nlohmann_json::nlohmann_json PkgConfig::PCRE2 ICU::uc ICU::i18n
-  TESTS tokenizer_test.cc)
+  TESTS sentencepiece_test.cc tokenizer_json_stages_test.cc tokenizer_json_test.cc tokenizer_test.cc
+  TEST_DEPS nlohmann_json::nlohmann_json)

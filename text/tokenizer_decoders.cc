@@ -40,7 +40,7 @@ class ByteLevelDecoder final : public Decoder {
   void Decode(std::vector<std::string>* tokens) const override {
     std::string bytes;
     for (std::string& token : *tokens) bytes.append(Middle(std::move(token), false));
-    *tokens = {ReplaceInvalidUtf8(bytes)};
+    *tokens = {LossyUtf8(bytes)};
   }
   std::string Middle(std::string token, bool /*fused*/) const override {
     if (!IsValidUtf8(token)) return token;

@@ -1,5 +1,6 @@
 #include "text/tokenizer_normalizers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "text/tokenizer_byte_level.h"
@@ -7,11 +8,23 @@
 namespace runahead {
 namespace {
 
+std::string_view Origin(const NormalizedText& text) {
+  return std::string_view(text.text).substr(0, text.origin_bytes);
+}
+
+// `origin_bytes` is a guess where characters of the origin combined with others; never more than
+// there is.
+void Assign(std::string text, size_t origin_bytes, NormalizedText* out) {
+  out->origin_bytes = std::min(origin_bytes, text.size());
+  out->text = std::move(text);
+}
+
 class UnicodeNormalizer final : public Normalizer {
  public:
   explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
   void Apply(NormalizedText* text) const override {
-    text->text = NormalizeUnicode(form_, text->text);
+    Assign(NormalizeUnicode(form_, text->text), NormalizeUnicode(form_, Origin(*text)).size(),
+           text);
   }
 
  private:
@@ -20,14 +33,18 @@ class UnicodeNormalizer final : public Normalizer {
 
 class Lowercase final : public Normalizer {
  public:
-  void Apply(NormalizedText* text) const override { text->text = LowerUnicode(text->text); }
+  void Apply(NormalizedText* text) const override {
+    Assign(LowerUnicode(text->text), LowerUnicode(Origin(*text)).size(), text);
+  }
 };
 
 class Prepend final : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
   void Apply(NormalizedText* text) const override {
-    if (!text->text.empty()) text->text.insert(0, prefix_);
+    if (text->text.empty()) return;
+    text->text.insert(0, prefix_);
+    if (text->origin_bytes > 0) text->origin_bytes += prefix_.size();
   }
 
  private:
@@ -44,15 +61,18 @@ class Replace final : public Normalizer {
     pattern_.FindAll(text->text, &stretches);
     std::string out;
     out.reserve(text->text.size());
+    size_t origin_bytes = 0;
     for (const Stretch& stretch : stretches) {
+      const size_t origin_left = text->origin_bytes - std::min(text->origin_bytes, stretch.begin);
       if (stretch.is_match) {
         out.append(content_);
-        if (content_.empty() && stretch.begin == 0 && stretch.end > 0) text->at_origin = false;
+        if (origin_left > 0) origin_bytes = out.size();
       } else {
         out.append(text->text, stretch.begin, stretch.end - stretch.begin);
+        origin_bytes += std::min(origin_left, stretch.end - stretch.begin);
       }
     }
-    text->text = std::move(out);
+    Assign(std::move(out), origin_bytes, text);
   }
 
  private:
@@ -73,8 +93,8 @@ class Strip final : public Normalizer {
     while (right_ && last > first && stretches[last - 1].is_match) --last;
     const size_t begin = first == last ? 0 : stretches[first].begin;
     const size_t end = first == last ? 0 : stretches[last - 1].end;
-    if (begin > 0) text->at_origin = false;
-    text->text = text->text.substr(begin, end - begin);
+    Assign(text->text.substr(begin, end - begin),
+           text->origin_bytes - std::min(text->origin_bytes, begin), text);
   }
 
  private:
@@ -85,14 +105,18 @@ class Strip final : public Normalizer {
 class StripAccents final : public Normalizer {
  public:
   void Apply(NormalizedText* text) const override {
+    Assign(WithoutMarks(text->text), WithoutMarks(Origin(*text)).size(), text);
+  }
+
+ private:
+  static std::string WithoutMarks(std::string_view text) {
     std::vector<Stretch> stretches;
-    FindCharacters(text->text, IsMark, &stretches);
-    if (!stretches.empty() && stretches.front().is_match) text->at_origin = false;
+    FindCharacters(text, IsMark, &stretches);
     std::string out;
     for (const Stretch& stretch : stretches) {
-      if (!stretch.is_match) out.append(text->text, stretch.begin, stretch.end - stretch.begin);
+      if (!stretch.is_match) out.append(text.substr(stretch.begin, stretch.end - stretch.begin));
     }
-    text->text = std::move(out);
+    return out;
   }
 };
 
@@ -100,8 +124,10 @@ class ByteLevelNormalizer final : public Normalizer {
  public:
   void Apply(NormalizedText* text) const override {
     std::string out;
-    AppendByteLevel(text->text, &out);
-    text->text = std::move(out);
+    AppendByteLevel(Origin(*text), &out);
+    const size_t origin_bytes = out.size();
+    AppendByteLevel(std::string_view(text->text).substr(text->origin_bytes), &out);
+    Assign(std::move(out), origin_bytes, text);
   }
 };
 

@@ -54,8 +54,9 @@ void MergeContiguous(std::vector<Stretch>* stretches) {
 
 }  // namespace
 
-PieceList::PieceList(NormalizedText whole) : text(std::move(whole.text)) {
-  if (!text.empty()) pieces.push_back({0, text.size(), whole.at_origin});
+PieceList::PieceList(NormalizedText whole)
+    : text(std::move(whole.text)), origin_bytes(whole.origin_bytes) {
+  if (!text.empty()) pieces.push_back({0, text.size()});
 }
 
 void ApplyBehavior(SplitBehavior behavior, std::vector<Stretch>* stretches) {

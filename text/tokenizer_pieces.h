@@ -11,18 +11,17 @@
 
 namespace runahead {
 
-// A text under normalization. `at_origin`: its first character stems from the start of the whole
-// text.
+// A text under normalization. The first `origin_bytes` stem from the first character of the whole
+// text (0 for a text that starts further on); a stage may want to know what starts there.
 struct NormalizedText {
   std::string text;
-  bool at_origin = false;
+  size_t origin_bytes = 0;
 };
 
 struct PieceList {
   struct Piece {
     size_t begin;  // byte offsets into `text`, begin < end; pieces are in order, gaps were removed
     size_t end;
-    bool at_origin;
   };
 
   explicit PieceList(NormalizedText whole);
@@ -32,6 +31,7 @@ struct PieceList {
   }
 
   std::string text;
+  size_t origin_bytes;  // as in NormalizedText
   std::vector<Piece> pieces;
 };
 
@@ -57,25 +57,28 @@ void SplitPieces(const Find& find, bool invert, SplitBehavior behavior, PieceLis
     ApplyBehavior(behavior, &stretches);
     for (const Stretch& stretch : stretches) {
       if (stretch.is_match || stretch.begin == stretch.end) continue;
-      refined.push_back({piece.begin + stretch.begin, piece.begin + stretch.end,
-                         piece.at_origin && stretch.begin == 0});
+      refined.push_back({piece.begin + stretch.begin, piece.begin + stretch.end});
     }
   }
   list->pieces = std::move(refined);
 }
 
-// Rewrites every piece with `rewrite(piece, view, &out)`, which appends the new text to `out`.
+// Rewrites every piece with `rewrite(at_origin, view, &out)`, which appends the new text to `out`.
 template <typename Rewrite>
 void RewritePieces(const Rewrite& rewrite, PieceList* list) {
   std::string out;
   out.reserve(list->text.size() + list->text.size() / 4);
+  size_t origin_bytes = 0;
   for (PieceList::Piece& piece : list->pieces) {
     const size_t begin = out.size();
-    rewrite(piece, list->View(piece), &out);
+    const bool at_origin = piece.begin < list->origin_bytes;
+    rewrite(at_origin, list->View(piece), &out);
+    if (at_origin) origin_bytes = begin + 1;
     piece.begin = begin;
     piece.end = out.size();
   }
   list->text = std::move(out);
+  list->origin_bytes = origin_bytes;
 }
 
 // Each character for which `is_match` holds is one match.

@@ -42,7 +42,7 @@ class PipelineTokenizer final : public Tokenizer {
     if (IsValidUtf8(text)) {
       EncodeValid(text, options.parse_special, &ids);
     } else {
-      EncodeValid(ReplaceInvalidUtf8(text), options.parse_special, &ids);
+      EncodeValid(LossyUtf8(text), options.parse_special, &ids);
     }
     if (options.add_special_tokens) {
       ids.insert(ids.end(), frame_.suffix.begin(), frame_.suffix.end());
@@ -112,7 +112,8 @@ class PipelineTokenizer final : public Tokenizer {
         continue;
       }
       NormalizedText normalized{
-          std::string(text.substr(segment.begin, segment.end - segment.begin)), segment.begin == 0};
+          std::string(text.substr(segment.begin, segment.end - segment.begin)),
+          segment.begin == 0 ? DecodeUtf8(text, 0).num_bytes : 0};
       Normalize(normalizers_, &normalized);
       inner.clear();
       added_.Split(normalized.text, /*normalized=*/true, parse_special, &inner);
@@ -121,7 +122,7 @@ class PipelineTokenizer final : public Tokenizer {
           ids->push_back(part.id);
         } else {
           EncodePlain({normalized.text.substr(part.begin, part.end - part.begin),
-                       normalized.at_origin && part.begin == 0},
+                       normalized.origin_bytes - std::min(normalized.origin_bytes, part.begin)},
                       scratch.get(), ids);
         }
       }
@@ -173,7 +174,7 @@ Result<std::vector<AddedToken>> ResolveAddedTokens(const TokenizerParts& parts) 
                              "' conflict over id " + std::to_string(token.id));
     }
     if (token.pattern.empty()) {
-      NormalizedText text{token.content, true};
+      NormalizedText text{token.content};
       if (token.normalized) Normalize(parts.normalizers, &text);
       token.pattern = std::move(text.text);
     }

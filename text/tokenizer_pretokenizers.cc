@@ -20,7 +20,7 @@ class ByteLevel final : public PreTokenizer {
   void Apply(PieceList* list) const override {
     if (add_prefix_space_) {
       RewritePieces(
-          [](const PieceList::Piece&, std::string_view view, std::string* out) {
+          [](bool, std::string_view view, std::string* out) {
             if (!view.starts_with(' ')) out->push_back(' ');
             out->append(view);
           },
@@ -31,8 +31,7 @@ class ByteLevel final : public PreTokenizer {
                          std::vector<Stretch>* stretches) { regex_->FindAll(view, stretches); },
                   false, SplitBehavior::kIsolated, list);
     }
-    RewritePieces([](const PieceList::Piece&, std::string_view view,
-                     std::string* out) { AppendByteLevel(view, out); },
+    RewritePieces([](bool, std::string_view view, std::string* out) { AppendByteLevel(view, out); },
                   list);
   }
 
@@ -64,8 +63,8 @@ class Metaspace final : public PreTokenizer {
       : replacement_(std::move(replacement)), scheme_(scheme), split_(split) {}
 
   void Apply(PieceList* list) const override {
-    RewritePieces([this](const PieceList::Piece& piece, std::string_view view,
-                         std::string* out) { Rewrite(piece.at_origin, view, out); },
+    RewritePieces([this](bool at_origin, std::string_view view,
+                         std::string* out) { Rewrite(at_origin, view, out); },
                   list);
     if (split_) {
       SplitPieces(

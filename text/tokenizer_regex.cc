@@ -11,7 +11,8 @@
 namespace runahead {
 namespace {
 
-// Class contents. PCRE2's own \s adds U+180E and its \w (10.42) lacks marks and connectors.
+// Class contents, as Oniguruma has them for UTF-8. PCRE2's own \s adds U+180E and its \w (10.42)
+// lacks marks and connectors; Oniguruma's \w adds the Latin-1 superscripts and fractions.
 constexpr std::string_view kSpace =
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}"
     "\\x{202f}\\x{205f}\\x{3000}";
@@ -19,7 +20,8 @@ constexpr std::string_view kNotSpace =
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{"
     "10ffff}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kWord =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 constexpr std::string_view kHexDigit = "0-9a-fA-F";  // \h is horizontal space to PCRE2
 
 // The class content of \s, \w or \h (either case), or empty.
@@ -34,6 +36,20 @@ std::string_view ClassContent(char letter) {
     default:
       return {};
   }
+}
+
+// The class content of a POSIX bracket, "[:punct:]", or empty.
+std::string_view PosixContent(std::string_view name) {
+  if (name == "[:space:]") return kSpace;
+  if (name == "[:word:]") return kWord;
+  if (name == "[:xdigit:]") return kHexDigit;
+  if (name == "[:punct:]") return "\\p{P}\\p{S}";
+  if (name == "[:alpha:]") return "\\p{Alphabetic}";
+  if (name == "[:digit:]") return "\\p{Nd}";
+  if (name == "[:alnum:]") return "\\p{Alphabetic}\\p{Nd}";
+  if (name == "[:upper:]") return "\\p{Uppercase}";
+  if (name == "[:lower:]") return "\\p{Lowercase}";
+  return {};
 }
 
 Status Refuse(std::string_view pattern, std::string_view what) {
@@ -59,10 +75,11 @@ Status TranslateClass(std::string_view pattern, size_t* at, std::string* out) {
     if (c == '&' && pattern.substr(i, 2) == "&&") return Refuse(pattern, "class intersections are");
     if (c == '[') {
       const size_t close = pattern.find(":]", i);
-      if (pattern.substr(i, 2) != "[:" || close == std::string_view::npos) {
-        return Refuse(pattern, "nested classes are");
-      }
-      out->append(pattern.substr(i, close + 2 - i));
+      const std::string_view name = pattern.substr(
+          i, close == std::string_view::npos ? std::string_view::npos : close + 2 - i);
+      if (!name.starts_with("[:")) return Refuse(pattern, "nested classes are");
+      if (PosixContent(name).empty()) return Refuse(pattern, std::string(name) + " is");
+      out->append(PosixContent(name));
       i = close + 2;
     } else if (c == '\\' && i + 1 < pattern.size()) {
       const char letter = pattern[i + 1];

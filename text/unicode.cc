@@ -122,7 +122,7 @@ void AppendUtf8(uint32_t code, std::string* out) {
 
 bool IsValidUtf8(std::string_view text) { return ValidPrefix(text) == text.size(); }
 
-std::string ReplaceInvalidUtf8(std::string_view text) {
+std::string LossyUtf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (true) {

@@ -22,7 +22,7 @@ void AppendUtf8(uint32_t code, std::string* out);
 bool IsValidUtf8(std::string_view text);
 
 // Each maximal invalid part becomes one U+FFFD, as Unicode recommends and Python and Rust do.
-std::string ReplaceInvalidUtf8(std::string_view text);
+std::string LossyUtf8(std::string_view text);
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 std::string NormalizeUnicode(NormalForm form, std::string_view text);
