@@ -28,13 +28,15 @@ class ResponseStreamTest : public testing::Test {
         ResponseStream::Control{
             .cancel = [this] { ++num_cancels_; },
             .finish = [this](int choice,
-                             int num_tokens) { finishes_.emplace_back(choice, num_tokens); }});
+                             int num_tokens) { finishes_.emplace_back(choice, num_tokens); },
+            .settle = [this] { ++num_settles_; }});
   }
   void Push(std::vector<TokenEvent> events) { queue_->Push(events); }
 
   std::shared_ptr<TokenQueue> queue_ = std::make_shared<TokenQueue>();
   std::unique_ptr<ResponseStream> stream_;
   int num_cancels_ = 0;
+  int num_settles_ = 0;
   std::vector<std::pair<int, int>> finishes_;
 };
 
@@ -61,8 +63,10 @@ TEST_F(ResponseStreamTest, AFinishedStreamCancelsNothing) {
   Push({Token(0, 7, FinishReason::kLength)});
   EXPECT_EQ(stream_->Take().size(), 1u);
   EXPECT_TRUE(stream_->finished());
+  EXPECT_EQ(num_settles_, 0);
   stream_.reset();
   EXPECT_EQ(num_cancels_, 0);
+  EXPECT_EQ(num_settles_, 1);
 }
 
 TEST_F(ResponseStreamTest, FinishEndsTheChoiceAndHidesWhatFollows) {
