@@ -1,0 +1,82 @@
+#include "kernels/cpu/elementwise.h"
+
+#include "core/check.h"
+#include "kernels/check_args.h"
+
+namespace runahead::cpu {
+namespace {
+
+// Elements below which waking another thread costs more than it brings.
+constexpr int64_t kInlineElements = 32 * 1024;
+
+// body(row) for each row, on one thread or all.
+template <typename Body>
+void ForRows(int64_t num_rows, int64_t width, ThreadPool& pool, const Body& body) {
+  if (num_rows * width <= kInlineElements || num_rows == 1) {
+    for (int64_t row = 0; row < num_rows; ++row) body(row);
+    return;
+  }
+  pool.Run([&](int thread) {
+    const int64_t n = pool.num_threads();
+    for (int64_t row = num_rows * thread / n; row < num_rows * (thread + 1) / n; ++row) body(row);
+  });
+}
+
+char* At(const TensorView& view, int64_t row, int64_t col = 0) {
+  return static_cast<char*>(view.data) + (row * view.row_stride + col) * DTypeBytes(view.dtype);
+}
+RowIn In(const TensorView& view, int64_t row, int64_t col = 0) {
+  return {At(view, row, col), view.dtype == DType::kBF16};
+}
+RowOut Out(const TensorView& view, int64_t row) {
+  return {At(view, row), view.dtype == DType::kBF16};
+}
+
+}  // namespace
+
+void Embed(const EmbedArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const int64_t width = args.out.RowElements();
+  ForRows(args.out.dim(0), width, pool, [&](int64_t t) {
+    const int32_t id = args.ids[static_cast<size_t>(t)];
+    RA_CHECK(id >= 0 && id < args.table.dim(0), "token id out of range");
+    kernels.convert(In(args.table, id), Out(args.out, t), width);
+  });
+}
+
+void RmsNorm(const RmsNormArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const int64_t width = args.x.RowElements();
+  ForRows(args.x.dim(0), width, pool, [&](int64_t t) {
+    kernels.rms_norm(In(args.x, t), args.gain, args.eps, Out(args.y, t), width);
+  });
+}
+
+void AddRmsNorm(const AddRmsNormArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const int64_t width = args.x.RowElements();
+  ForRows(args.x.dim(0), width, pool, [&](int64_t t) {
+    kernels.add(Out(args.residual, t), In(args.x, t), width);
+    kernels.rms_norm(In(args.residual, t), args.gain, args.eps, Out(args.y, t), width);
+  });
+}
+
+void SiluMul(const SiluMulArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const int64_t width = args.out.RowElements();
+  ForRows(args.out.dim(0), width, pool, [&](int64_t t) {
+    kernels.silu_mul(In(args.gate_up, t), In(args.gate_up, t, width), Out(args.out, t), width);
+  });
+}
+
+void GatherRows(const GatherRowsArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const int64_t width = args.out.RowElements();
+  ForRows(args.out.dim(0), width, pool, [&](int64_t r) {
+    const int32_t row = args.rows[static_cast<size_t>(r)];
+    RA_CHECK(row >= 0 && row < args.x.dim(0), "row out of range");
+    kernels.convert(In(args.x, row), Out(args.out, r), width);
+  });
+}
+
+}  // namespace runahead::cpu

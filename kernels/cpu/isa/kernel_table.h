@@ -1,0 +1,160 @@
+// The inner loops of the cpu backend, compiled once per instruction set and reached through one
+// table. Thread-safe.
+//
+// Everything that crosses into kernels/cpu/isa is plain data: a source compiled for AVX-512 must
+// not emit a copy of an inline function that other code shares, or the linker could hand that copy
+// to a machine without AVX-512. Each function works on one slice of an op, allocates nothing, and
+// gives each row the same bits in any slicing.
+#pragma once
+
+#include <cstdint>
+
+namespace runahead::cpu {
+
+// Output rows of a linear layer that a packed panel interleaves (packed_linear.h has the diagram).
+inline constexpr int kPanelRows = 32;
+// Query vectors (rows x heads) that share one pass over a KV head's tiles.
+inline constexpr int kMaxQueryVectors = 32;
+// Keys per tile; equals kKeyTileTokens.
+inline constexpr int kTileKeys = 64;
+
+// Panels [panel_begin, panel_end) x rows [row_begin, row_end) of y = x W^T + b.
+struct LinearSlice {
+  const void* weights = nullptr;  // packed panels, bf16 pairs or f32
+  const float* bias = nullptr;    // [panels * 32], or null
+  int64_t n = 0;
+  int64_t k = 0;
+  const void* x = nullptr;  // [T, K] bf16 or f32, as the weights
+  int64_t x_stride = 0;     // elements
+  void* y = nullptr;        // [T, N]
+  int64_t y_stride = 0;     // elements
+  bool y_is_bf16 = false;
+  int64_t panel_begin = 0;
+  int64_t panel_end = 0;
+  int64_t row_begin = 0;
+  int64_t row_end = 0;
+};
+
+// One KV head of one sequence, query vectors [vector_begin, vector_end) (vector f is row f / group,
+// head f % group), key tiles [tile_begin, tile_end).
+struct AttentionSlice {
+  const void* q =
+      nullptr;  // first row of the sequence, first head of the group; rows q_stride elements apart
+  int64_t q_stride = 0;
+  bool q_is_bf16 = false;
+  const void* k = nullptr;  // this KV head in block 0; blocks block_stride elements apart
+  const void* v = nullptr;
+  int64_t block_stride = 0;
+  const int32_t* table = nullptr;  // block ids of the sequence
+  bool kv_is_bf16 = false;
+  int block_size = 0;
+  int head_dim = 0;
+  int group = 0;
+  int64_t first_position = 0;  // of row 0
+  int vector_begin = 0;
+  int vector_end = 0;
+  int64_t tile_begin = 0;
+  int64_t tile_end = 0;
+  int window = 0;  // 0: all
+  float scale = 0;
+  void* out = nullptr;  // likewise as q
+  int64_t out_stride = 0;
+  bool out_is_bf16 = false;
+  float* scratch = nullptr;  // AttentionScratchFloats(head_dim), this thread's
+  float* partials =
+      nullptr;  // null: finish; else keep each tile's partial here, [tiles][vectors][2 + D]
+};
+
+// `static` keeps each build's copy its own.
+static constexpr int64_t AttentionScratchFloats(int64_t head_dim) {
+  // Per query vector: q, tile output and output of D each, scores and weights of a tile, six
+  // running values.
+  return kMaxQueryVectors * (3 * head_dim + 2 * kTileKeys + 6);
+}
+
+// How the cpu backend orders one block of one KV head (the order within a block is the backend's
+// own). In units of 4 bytes, a unit being one f32 or a pair of bf16:
+//
+//   k: [B / G][U][G]  G tokens side by side; U = D / 2 units (d, d + 1) in bf16, D in f32    ->
+//   lanes are keys v: [B / P][D]     in bf16 a unit is the tokens (t, t + 1) of one d, P = 2; in
+//   f32 P = 1  -> lanes are d
+static constexpr int KeyGroup(int block_size) { return block_size % 16 == 0 ? 16 : 8; }
+
+// One row's rotation and store of one token.
+struct RopeSlice {
+  void* qkv = nullptr;  // one row
+  bool qkv_is_bf16 = false;
+  int num_heads = 0;
+  int num_kv_heads = 0;
+  int head_dim = 0;
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  float norm_eps = 0;
+  const float* rope = nullptr;  // this position's D/2 cosines, then D/2 sines
+  void* k = nullptr;            // the slot's block, KV head 0
+  void* v = nullptr;
+  bool kv_is_bf16 = false;
+  int block_size = 0;
+  int in_block = 0;          // token within the block
+  float* scratch = nullptr;  // [D]
+};
+
+// A row as memory: f32 or bf16.
+struct RowIn {
+  const void* data = nullptr;
+  bool is_bf16 = false;
+};
+struct RowOut {
+  void* data = nullptr;
+  bool is_bf16 = false;
+};
+
+// The noise of one row's draw.
+struct NoiseName {
+  uint64_t key = 0;  // PhiloxKey
+  uint32_t position = 0;
+  uint32_t purpose = 0;
+};
+
+struct KernelTable {
+  void (*linear_bf16)(const LinearSlice&);
+  void (*linear_f32)(const LinearSlice&);
+  void (*attention)(const AttentionSlice&);
+  void (*merge_attention)(const AttentionSlice&);  // partials of all tiles, ascending, into out
+  void (*rope_store)(const RopeSlice&);
+  void (*convert)(RowIn from, RowOut to, int64_t width);
+  void (*rms_norm)(RowIn x, const float* gain, float eps, RowOut y, int64_t width);
+  void (*add)(RowOut residual, RowIn x, int64_t width);  // residual += x
+  void (*silu_mul)(RowIn gate, RowIn up, RowOut out, int64_t width);
+  void (*divide)(float* logits, int64_t vocab, float by);
+  float (*max)(const float* logits, int64_t vocab);        // NaN ignored; -inf where nothing
+  int32_t (*arg_max)(const float* logits, int64_t vocab);  // lowest id among equals
+  double (*sum_exp)(const float* logits, int64_t vocab, float highest);  // of exp(logit - highest)
+  int64_t (*count_greater)(const float* logits, int64_t vocab, float bound);
+  // Ids of logits > bound (or >= bound), ascending; stops at `capacity`.
+  int64_t (*collect)(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
+                     int64_t capacity);
+  // out[i] = log(max(0, exp(logits[i] - highest) / sum - q[i])): the residual of rejection
+  // sampling.
+  void (*residual)(const float* logits, const float* q, int64_t vocab, float highest, double sum,
+                   float* out);
+  // argmax of logit + Gumbel noise over the vocabulary, lowest id among equals.
+  int32_t (*gumbel_arg_max)(const float* logits, int64_t vocab, const NoiseName& noise);
+  // The same over `count` ids, ascending; logits indexed by id.
+  int32_t (*gumbel_arg_max_of)(const float* logits, const int32_t* ids, int64_t count,
+                               const NoiseName& noise);
+};
+
+// The table of each instruction set; defined in isa/table.cc of each build of the folder.
+#define RA_DECLARE_ISA(isa)     \
+  namespace isa {               \
+  const KernelTable& Kernels(); \
+  }
+RA_DECLARE_ISA(isa_sse4)
+RA_DECLARE_ISA(isa_avx2)
+RA_DECLARE_ISA(isa_avx512)
+RA_DECLARE_ISA(isa_avx512_bf16)
+RA_DECLARE_ISA(isa_neon)
+#undef RA_DECLARE_ISA
+
+}  // namespace runahead::cpu

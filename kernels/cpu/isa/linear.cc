@@ -1,0 +1,177 @@
+// y = x W^T + b over packed panels: one instruction sequence over k for each output, whatever the
+// number of rows.
+//
+// Roofline: N K weight bytes are read once per step for up to kMaxRows rows; 2 T N K operations. A
+// step of few rows is bound by memory, prefill by the dot products (docs/kernels/linear.md has the
+// measured shares).
+//
+// A tile is kVecs vectors of outputs x kRows rows of x, all in registers:
+//
+//              x row 0   x row 1  ...           each k (f32) or pair of k (bf16): load kVecs weight
+//              vectors,
+//   outputs  | acc 0,0 | acc 0,1 | ...          broadcast one x element per row, kVecs * kRows
+//   multiply-adds; (lanes)  | acc 1,0 | acc 1,1 | ...          accumulators leave the registers
+//   once, after the last k
+#include "kernels/cpu/isa/kernel_table.h"
+#include "kernels/cpu/isa/kernels.h"
+#include "kernels/cpu/isa/simd-inl.h"
+
+namespace runahead::cpu::RA_ISA {
+namespace {
+
+// Rows of x in one tile; 32 vector registers hold twice as many as 16.
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2
+constexpr int kMaxRows = 4;
+#else
+constexpr int kMaxRows = 8;
+#endif
+
+// Vectors of outputs in a tile of `rows` rows: as many as the registers allow, at most one panel.
+constexpr int NumVecs(int rows) {
+  const int panel = kPanelRows / kLanes;
+  const int wanted = rows <= 1 ? 8 : rows <= 2 ? 4 : 2;
+  return wanted < panel ? wanted : panel;
+}
+
+// bf16 weights and x: a lane holds the pair (k, k + 1).
+struct Bf16Pairs {
+  static constexpr int kPerLane = 2;
+  using Element = uint16_t;
+  using Vec = VecU<kLanes>;
+  static HWY_INLINE Vec LoadW(const void* w) {
+    return hn::Load(DU(), static_cast<const uint32_t*>(w));
+  }
+  static HWY_INLINE Vec LoadX(const Element* x) {
+    uint32_t pair = 0;
+    __builtin_memcpy(&pair, x, 4);
+    return hn::Set(DU(), pair);
+  }
+  // The last k of an odd K: its partner in W is zero, and x has none.
+  static HWY_INLINE Vec LoadLastX(const Element* x) { return hn::Set(DU(), uint32_t{*x}); }
+  static HWY_INLINE VecF<kLanes> Mac(VecF<kLanes> acc, Vec w, Vec x) {
+    return DotPair(DF(), acc, w, x);
+  }
+};
+
+struct F32 {
+  static constexpr int kPerLane = 1;
+  using Element = float;
+  using Vec = VecF<kLanes>;
+  static HWY_INLINE Vec LoadW(const void* w) {
+    return hn::Load(DF(), static_cast<const float*>(w));
+  }
+  static HWY_INLINE Vec LoadX(const Element* x) { return hn::Set(DF(), *x); }
+  static HWY_INLINE Vec LoadLastX(const Element* x) { return hn::Set(DF(), *x); }
+  static HWY_INLINE VecF<kLanes> Mac(VecF<kLanes> acc, Vec w, Vec x) {
+    return hn::MulAdd(w, x, acc);
+  }
+};
+
+constexpr int kStepBytes = kPanelRows * 4;  // one k or pair of k of a panel
+
+// Bytes ahead of the loads that are asked for; about the memory latency at one thread's share of
+// the bandwidth.
+constexpr int kPrefetchBytes = 2048;
+
+template <int kVecs, int kRows>
+HWY_INLINE void StoreTile(const VecF<kLanes> (&acc)[kRows][kVecs], const LinearSlice& s,
+                          int64_t row, int64_t n) {
+  const DF d;
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+      const int64_t first = n + v * kLanes;
+      auto value = acc[r][v];
+      if (s.bias != nullptr) value = hn::Add(value, hn::Load(d, s.bias + first));
+      const int64_t at = (row + r) * s.y_stride + first;
+      if (first + kLanes <= s.n) {
+        StoreRow(d, value, s.y, s.y_is_bf16, at);
+        continue;
+      }
+      HWY_ALIGN float rest[kLanes];
+      hn::Store(value, d, rest);
+      for (int64_t i = 0; i < kLanes && first + i < s.n; ++i) {
+        if (s.y_is_bf16) {
+          static_cast<uint16_t*>(s.y)[at + i] = RoundToBf16(rest[i]);
+        } else {
+          static_cast<float*>(s.y)[at + i] = rest[i];
+        }
+      }
+    }
+  }
+}
+
+// Outputs [n, n + kVecs * kLanes) of rows [row, row + kRows). `w` is their first vector within the
+// panel.
+template <class Format, int kRows, int kVecs>
+HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, int64_t row, int64_t n) {
+  using Element = typename Format::Element;
+  VecF<kLanes> acc[kRows][kVecs];
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::Zero(DF());
+  }
+  const Element* x[kRows];
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    x[r] = static_cast<const Element*>(s.x) + (row + r) * s.x_stride;
+  }
+  const auto step = [&](auto load_x, int64_t k) HWY_ATTR {
+    typename Format::Vec weights[kVecs];
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) weights[v] = Format::LoadW(w + v * kLanes * 4);
+    RA_UNROLL for (int r = 0; r < kRows; ++r) {
+      const auto value = load_x(x[r] + k);
+      RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+        acc[r][v] = Format::Mac(acc[r][v], weights[v], value);
+      }
+    }
+  };
+  int64_t k = 0;
+  for (; k + Format::kPerLane <= s.k; k += Format::kPerLane) {
+    __builtin_prefetch(w + kPrefetchBytes);
+    if (kVecs * kLanes * 4 > 64) __builtin_prefetch(w + kPrefetchBytes + 64);
+    step([](const Element* p) HWY_ATTR { return Format::LoadX(p); }, k);
+    w += kStepBytes;
+  }
+  if (k < s.k) step([](const Element* p) HWY_ATTR { return Format::LoadLastX(p); }, k);
+  StoreTile<kVecs, kRows>(acc, s, row, n);
+}
+
+// All outputs of a panel for kRows rows.
+template <class Format, int kRows>
+void PanelRows(const LinearSlice& s, const char* panel, int64_t row, int64_t n) {
+  constexpr int kVecs = NumVecs(kRows);
+  for (int lane = 0; lane < kPanelRows; lane += kVecs * kLanes) {
+    Tile<Format, kRows, kVecs>(s, panel + lane * 4, row, n + lane);
+  }
+}
+
+template <class Format, int kRows>
+HWY_INLINE void DispatchRows(int rows, const LinearSlice& s, const char* panel, int64_t row,
+                             int64_t n) {
+  if (rows == kRows) {
+    PanelRows<Format, kRows>(s, panel, row, n);
+  } else if constexpr (kRows > 1) {
+    DispatchRows<Format, kRows - 1>(rows, s, panel, row, n);
+  }
+}
+
+template <class Format>
+void Linear(const LinearSlice& s) {
+  const int64_t panel_bytes = (s.k + Format::kPerLane - 1) / Format::kPerLane * kStepBytes;
+  const int64_t num_rows = s.row_end - s.row_begin;
+  const int64_t num_tiles = (num_rows + kMaxRows - 1) / kMaxRows;
+  for (int64_t p = s.panel_begin; p < s.panel_end; ++p) {
+    const char* panel = static_cast<const char*>(s.weights) + p * panel_bytes;
+    for (int64_t t = 0; t < num_tiles; ++t) {
+      // Even tiles: 9 rows are 5 + 4, never 8 + 1.
+      const int64_t row = s.row_begin + num_rows * t / num_tiles;
+      const int64_t end = s.row_begin + num_rows * (t + 1) / num_tiles;
+      DispatchRows<Format, kMaxRows>(static_cast<int>(end - row), s, panel, row, p * kPanelRows);
+    }
+  }
+}
+
+}  // namespace
+
+void LinearBf16(const LinearSlice& slice) { Linear<Bf16Pairs>(slice); }
+void LinearF32(const LinearSlice& slice) { Linear<F32>(slice); }
+
+}  // namespace runahead::cpu::RA_ISA

@@ -1,0 +1,29 @@
+#include "kernels/cpu/isa/kernels.h"
+
+namespace runahead::cpu::RA_ISA {
+
+const KernelTable& Kernels() {
+  static constexpr KernelTable kTable = {
+      .linear_bf16 = LinearBf16,
+      .linear_f32 = LinearF32,
+      .attention = Attention,
+      .merge_attention = MergeAttention,
+      .rope_store = RopeStore,
+      .convert = Convert,
+      .rms_norm = RmsNorm,
+      .add = Add,
+      .silu_mul = SiluMul,
+      .divide = Divide,
+      .max = Max,
+      .arg_max = ArgMax,
+      .sum_exp = SumExp,
+      .count_greater = CountGreater,
+      .collect = Collect,
+      .residual = Residual,
+      .gumbel_arg_max = GumbelArgMax,
+      .gumbel_arg_max_of = GumbelArgMaxOf,
+  };
+  return kTable;
+}
+
+}  // namespace runahead::cpu::RA_ISA
