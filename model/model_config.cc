@@ -42,6 +42,7 @@ constexpr std::array kFamilies = std::to_array<Family>({
 constexpr int kMaxDimension = 1 << 22;
 constexpr int kMaxLayers = 4096;
 constexpr int kMaxHeadDim = 1024;
+constexpr int kMaxHeads = 1 << 16;
 
 // Reads typed values of one JSON object and keeps the first error; null counts as absent, as
 // Hugging Face writes it.
@@ -233,9 +234,9 @@ void ReadDimensions(const Family& family, Reader& reader, ModelConfig& config) {
   config.hidden_size = reader.RequiredInt("hidden_size", kMaxDimension);
   config.intermediate_size = reader.RequiredInt("intermediate_size", kMaxDimension);
   config.num_layers = reader.RequiredInt("num_hidden_layers", kMaxLayers);
-  config.num_heads = reader.RequiredInt("num_attention_heads", kMaxDimension);
+  config.num_heads = reader.RequiredInt("num_attention_heads", kMaxHeads);
   const int kv_fallback = family.num_kv_heads > 0 ? family.num_kv_heads : config.num_heads;
-  config.num_kv_heads = reader.Int("num_key_value_heads", kv_fallback, 1, kMaxDimension);
+  config.num_kv_heads = reader.Int("num_key_value_heads", kv_fallback, 1, kMaxHeads);
   if (config.num_heads % config.num_kv_heads != 0) {
     reader.Fail(std::to_string(config.num_kv_heads) + " does not divide num_attention_heads " +
                     std::to_string(config.num_heads),

@@ -1,0 +1,146 @@
+#include "model/sampling_input.h"
+
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runahead {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr float kBanned = -std::numeric_limits<float>::infinity();
+
+// The list of one row by token; also checks that no token stands twice.
+std::map<int32_t, TokenAdjust> AdjustsOf(const ProcessLogitsArgs& args, size_t row) {
+  std::map<int32_t, TokenAdjust> by_token;
+  for (int32_t i = args.adjust_offsets[row]; i < args.adjust_offsets[row + 1]; ++i) {
+    const TokenAdjust& adjust = args.adjusts[static_cast<size_t>(i)];
+    EXPECT_TRUE(by_token.emplace(adjust.token, adjust).second) << adjust.token << " twice";
+  }
+  return by_token;
+}
+
+class SamplingInputTest : public testing::Test {
+ protected:
+  ProcessLogitsArgs Args() { return input_.ProcessArgs({}, {}); }
+
+  SamplingInput input_{32};
+  std::vector<int32_t> tokens_ = {7, 8, 9};
+  std::vector<int32_t> prompt_ = {1, 2, 2};
+  std::vector<int32_t> output_ = {2, 5, 7};
+};
+
+TEST_F(SamplingInputTest, PlainSequencesNeedNothing) {
+  const SamplingParams greedy = {.temperature = 0};
+  const SamplingParams warm = {.temperature = 0.5f, .top_k = 3, .seed = 11};
+  input_.Add({.tokens = tokens_, .num_computed = 10, .sampling = &greedy, .prompt = prompt_}, 4, 3);
+  input_.Add({.tokens = tokens_, .num_computed = 20, .sampling = &warm, .choice = 2}, 6, 6);
+  EXPECT_THAT(input_.step_rows(), ElementsAre(2, 5));
+  EXPECT_THAT(input_.sequences(), ElementsAre(4, 6));
+  EXPECT_THAT(input_.logprob_rows(), IsEmpty());
+  EXPECT_THAT(Args().adjusts, IsEmpty());
+  EXPECT_THAT(Args().adjust_offsets, ElementsAre(0, 0, 0));
+  EXPECT_THAT(Args().allowed_offsets, ElementsAre(0, 0, 0));
+  EXPECT_EQ(Args().params[1].top_k, 3);
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {});
+  EXPECT_TRUE(sample.rows[0].greedy);
+  EXPECT_FALSE(sample.rows[1].greedy);
+  EXPECT_EQ(sample.rows[0].position, 13u);  // the token after 10 cached and 3 new ones
+  EXPECT_EQ(sample.rows[1].key.seed, 11u);
+  EXPECT_EQ(sample.rows[1].key.choice, 2u);
+  EXPECT_THAT(sample.drafts, ElementsAre(-1, -1));
+  EXPECT_THAT(sample.row_offsets, ElementsAre(0, 1, 2));
+}
+
+TEST_F(SamplingInputTest, DraftsGetARowEachAtTheirOwnPositions) {
+  const SamplingParams sampling = {.num_logprobs = 2};
+  input_.Add({.tokens = tokens_, .num_computed = 10, .num_drafts = 2, .sampling = &sampling}, 0, 3);
+  EXPECT_THAT(input_.step_rows(), ElementsAre(0, 1, 2));
+  EXPECT_THAT(input_.logprob_rows(), ElementsAre(0, 1, 2));
+  EXPECT_EQ(input_.max_top_logprobs(), 2);
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {});
+  EXPECT_THAT(sample.drafts, ElementsAre(8, 9, -1));
+  EXPECT_EQ(sample.rows[0].position, 11u);
+  EXPECT_EQ(sample.rows[2].position, 13u);
+  EXPECT_THAT(sample.row_offsets, ElementsAre(0, 3));
+}
+
+TEST_F(SamplingInputTest, PenaltiesCountTheDraftsBeforeEachRow) {
+  const SamplingParams sampling = {.repetition_penalty = 1.5f};
+  TokenCounts counts;
+  for (TokenCounts* kept : {static_cast<TokenCounts*>(nullptr), &counts, &counts}) {
+    input_.Clear();
+    const std::vector<int32_t> tokens = {7, 5, 20};  // drafts: 5 (output already) and 20 (new)
+    input_.Add({.tokens = tokens,
+                .num_computed = 5,
+                .num_drafts = 2,
+                .sampling = &sampling,
+                .prompt = prompt_,
+                .output = output_,
+                .counts = kept},
+               0, 3);
+    for (size_t row = 0; row < 3; ++row) {
+      auto adjusts = AdjustsOf(Args(), row);
+      EXPECT_EQ(adjusts.size(), row < 2 ? 4u : 5u);
+      EXPECT_EQ(adjusts[1].output_count, 0);
+      EXPECT_TRUE(adjusts[1].in_prompt);
+      EXPECT_EQ(adjusts[2].output_count, 1);
+      EXPECT_TRUE(adjusts[2].in_prompt);
+      EXPECT_EQ(adjusts[5].output_count, row == 0 ? 1 : 2);
+      EXPECT_EQ(adjusts[20].output_count, row < 2 ? 0 : 1);
+    }
+  }
+}
+
+TEST_F(SamplingInputTest, BiasesAndBansShareTheList) {
+  SamplingParams sampling = {.presence_penalty = 1};
+  sampling.logit_bias = {{2, 1.5f}, {3, -100}, {4, -99.5f}, {6, -250}};
+  sampling.banned_token_ids = {2, 8};
+  sampling.allowed_token_ids = {1, 2, 3};
+  const std::vector<int32_t> suppressed = {9, 3};
+  const std::vector<int32_t> tokens = {7, 21, 22};
+  input_.Add({.tokens = tokens,
+              .num_computed = 5,
+              .num_drafts = 2,
+              .sampling = &sampling,
+              .prompt = prompt_,
+              .output = output_,
+              .suppressed = suppressed,
+              .num_suppressed_rows = 2},
+             0, 3);
+  auto first = AdjustsOf(Args(), 0);
+  EXPECT_EQ(first[2].bias, kBanned);  // banned outranks the bias
+  EXPECT_EQ(first[2].output_count, 1);
+  EXPECT_EQ(first[3].bias, kBanned);
+  EXPECT_EQ(first[4].bias, -99.5f);
+  EXPECT_EQ(first[6].bias, kBanned);
+  EXPECT_EQ(first[8].bias, kBanned);
+  EXPECT_EQ(first[9].bias, kBanned);
+  EXPECT_EQ(AdjustsOf(Args(), 1)[9].bias, kBanned);
+  EXPECT_FALSE(AdjustsOf(Args(), 2).contains(9));
+  EXPECT_THAT(Args().allowed_offsets, ElementsAre(0, 3, 6, 9));
+}
+
+TEST_F(SamplingInputTest, NothingLeaksFromRowToRowOrStepToStep) {
+  SamplingParams biased;
+  biased.logit_bias = {{3, 2.0f}};
+  SamplingParams other;
+  other.logit_bias = {{3, 4.0f}, {5, 1.0f}};
+  for (int step = 0; step < 3; ++step) {
+    input_.Clear();
+    input_.Add({.tokens = tokens_, .sampling = &biased}, 0, 3);
+    input_.Add({.tokens = tokens_, .sampling = &other}, 1, 6);
+    EXPECT_EQ(AdjustsOf(Args(), 0).size(), 1u);
+    EXPECT_EQ(AdjustsOf(Args(), 0)[3].bias, 2.0f);
+    EXPECT_EQ(AdjustsOf(Args(), 1)[3].bias, 4.0f);
+    EXPECT_EQ(AdjustsOf(Args(), 1)[5].bias, 1.0f);
+  }
+}
+
+}  // namespace
+}  // namespace runahead
