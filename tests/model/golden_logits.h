@@ -34,15 +34,20 @@ inline std::vector<float> FloatsOfHex(const std::string& hex) {
   return floats;
 }
 
-inline std::vector<GoldenPrompt> ReadGolden(const std::string& directory) {
+struct Golden {
+  double bf16_error = 0;  // how far the reference moves when it rounds what a BF16 run rounds
+  std::vector<GoldenPrompt> prompts = {};
+};
+
+inline Golden ReadGolden(const std::string& directory) {
   const auto json = nlohmann::json::parse(std::ifstream(directory + "/golden.json"));
-  std::vector<GoldenPrompt> prompts;
+  Golden golden = {.bf16_error = json["bf16_error"]};
   for (const auto& entry : json["prompts"]) {
     GoldenPrompt prompt = {.ids = entry["ids"], .rows = entry["rows"], .logits = {}};
     for (const std::string hex : entry["logits"]) prompt.logits.push_back(FloatsOfHex(hex));
-    prompts.push_back(std::move(prompt));
+    golden.prompts.push_back(std::move(prompt));
   }
-  return prompts;
+  return golden;
 }
 
 }  // namespace runahead

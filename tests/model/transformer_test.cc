@@ -34,31 +34,46 @@ double RelativeError(const std::vector<float>& actual, const std::vector<float>&
   return std::sqrt(error / norm);
 }
 
-struct Case {
-  std::string model;
-  std::string backend;
-};
-
 class GoldenTest : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
-  double WorstError(const TestModelOptions& options) {
-    const std::string directory = GoldenModel(std::get<0>(GetParam()));
-    TestModel model(directory, options);
-    double worst = 0;
-    for (const GoldenPrompt& prompt : ReadGolden(directory)) {
+  GoldenTest()
+      : directory_(GoldenModel(std::get<0>(GetParam()))), golden_(ReadGolden(directory_)) {}
+
+  // Checks every stored row against ||actual - expected|| / ||expected|| <= bound.
+  void ExpectWithin(double bound, WeightFormat weights, DType kv) {
+    TestModel model(directory_, {.backend = std::get<1>(GetParam()), .weights = weights, .kv = kv});
+    for (const GoldenPrompt& prompt : golden_.prompts) {
       const Rows rows = model.Logits(prompt.ids, 128);
       for (size_t i = 0; i < prompt.rows.size(); ++i) {
-        const double error =
-            RelativeError(rows[static_cast<size_t>(prompt.rows[i])], prompt.logits[i]);
-        if (!(error <= worst)) worst = error;
+        const auto& actual = rows[static_cast<size_t>(prompt.rows[i])];
+        EXPECT_LE(RelativeError(actual, prompt.logits[i]), bound)
+            << "row " << prompt.rows[i] << " of " << prompt.ids.size();
       }
     }
-    return worst;
   }
+
+  std::string directory_;
+  Golden golden_;
 };
 
-TEST_P(GoldenTest, F32EqualsTransformers) {
-  EXPECT_LE(WorstError({.backend = std::get<1>(GetParam())}), 1e-4);
+// docs/numerics.md, "Model goldens": both bounds follow from the reference alone.
+TEST_P(GoldenTest, F32EqualsTransformers) { ExpectWithin(1e-4, WeightFormat::kF32, DType::kF32); }
+
+TEST_P(GoldenTest, Bf16StaysWithinItsOwnRounding) {
+  ExpectWithin(3 * golden_.bf16_error, WeightFormat::kBF16, DType::kBF16);
+}
+
+TEST(TransformerTest, WeightBytesCountEveryBuffer) {
+  TestModel model(GoldenModel("llama_tied"), {.backend = "ref"});
+  // The reference keeps f32 and a bias of zeros per row; a tied head is packed beside its table.
+  const ModelConfig& config = model.config();
+  const int64_t table = int64_t{config.vocab_size} * config.hidden_size;
+  const int64_t bias_rows = config.num_layers * (config.qkv_rows() + 2 * config.hidden_size +
+                                                 2 * config.intermediate_size) +
+                            config.vocab_size;
+  const int64_t rope = int64_t{config.max_positions} * config.head_dim;
+  EXPECT_EQ(model.transformer().weight_bytes(),
+            4 * (config.NumWeights() + table + bias_rows + rope));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTest,

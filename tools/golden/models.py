@@ -4,7 +4,8 @@
     .venv/bin/python tools/golden/models.py mistral    # those whose name holds a word
 
 A case is a folder: config.json, model.safetensors (or shards), and golden.json: prompts and, for the prompts'
-positions named in "rows", the logits as hexadecimal little-endian float32. Everything follows from fixed seeds.
+positions named in "rows", the logits as hexadecimal little-endian float32; and "bf16_error", how far the
+reference itself moves when it rounds what a BF16 run rounds (see bf16_error). Everything follows from fixed seeds.
 """
 
 import json
@@ -12,9 +13,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import torch
-import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+sys.path.pop(0)  # this folder's tokenizers.py is not the package
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent / "tests" / "golden" / "models"
 
@@ -115,6 +118,52 @@ def golden(model):
     return prompts
 
 
+def round_bf16(tensor):
+    return tensor.to(torch.bfloat16).float()
+
+
+def rounding_rope(function):
+    def rotate(*args, **kwargs):
+        q, k = function(*args, **kwargs)
+        return q, round_bf16(k)
+    return rotate
+
+
+def bf16_error(model, prompts):
+    """The largest ||rounded - exact|| / ||exact|| over the stored rows, where `rounded` is this reference with
+    its matrices, the inputs of its linear layers and its keys and values rounded to BF16, and all else in f32.
+
+    It measures how this very model amplifies the roundings that a BF16 run cannot avoid, so a bound for the
+    code under test follows from the reference alone.
+    """
+    modeling = sys.modules[type(model).__module__]
+    original_rope = modeling.apply_rotary_pos_emb
+    saved = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    hooks = []
+    modeling.apply_rotary_pos_emb = rounding_rope(original_rope)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.copy_(round_bf16(parameter))
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                hooks.append(module.register_forward_pre_hook(lambda _, inputs: (round_bf16(inputs[0]),)))
+            if name.endswith("v_proj"):
+                hooks.append(module.register_forward_hook(lambda _, inputs, output: round_bf16(output)))
+        worst = 0.0
+        for prompt in prompts:
+            rounded = model(torch.tensor([prompt["ids"]])).logits[0]
+            for row, text in zip(prompt["rows"], prompt["logits"]):
+                exact = torch.frombuffer(bytearray.fromhex(text), dtype=torch.float32)
+                worst = max(worst, ((rounded[row] - exact).norm() / exact.norm()).item())
+        for hook in hooks:
+            hook.remove()
+        modeling.apply_rotary_pos_emb = original_rope
+        for name, parameter in model.named_parameters():
+            parameter.copy_(saved[name])
+    return worst
+
+
 def make(name, seed):
     configuration, dtype, shard_size = CASES[name]
     torch.manual_seed(seed)
@@ -123,10 +172,11 @@ def make(name, seed):
     randomize(model, dtype)
     folder = ROOT / name
     prompts = golden(model)  # before saving, which casts the rope's buffers too
+    error = bf16_error(model, prompts)
     save(model, folder, dtype, shard_size)
-    write_golden(folder, prompts)
+    write_golden(folder, prompts, error)
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{name}: {size} bytes, logits of deviation {spread(prompts, config.vocab_size):.2f}")
+    print(f"{name}: {size} bytes, logits of deviation {spread(prompts, config.vocab_size):.2f}, bf16 moves them by {error:.2g}")
 
 
 def make_tiny_llama():
@@ -145,6 +195,7 @@ def make_tiny_llama():
     randomize(model, torch.bfloat16)
     folder = ROOT / "tiny_llama"
     prompts = golden(model)
+    error = bf16_error(model, prompts)
     save(model, folder, torch.bfloat16, None)
     tokenizer.save(str(folder / "tokenizer.json"))
     template = (
@@ -155,12 +206,12 @@ def make_tiny_llama():
         {"bos_token": "<|begin|>", "eos_token": "<|end|>", "chat_template": template, "model_max_length": 2048},
         indent=1) + "\n")
     (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 0, "eos_token_id": [1]}) + "\n")
-    write_golden(folder, prompts)
+    write_golden(folder, prompts, error)
 
 
-def write_golden(folder, prompts):
+def write_golden(folder, prompts, error):
     lines = ",\n".join(json.dumps(prompt) for prompt in prompts)
-    (folder / "golden.json").write_text('{"prompts": [\n' + lines + "\n]}\n")
+    (folder / "golden.json").write_text(f'{{"bf16_error": {error:.3g},\n"prompts": [\n{lines}\n]}}\n')
 
 
 def spread(prompts, vocab_size):
