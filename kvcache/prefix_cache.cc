@@ -24,8 +24,11 @@ uint64_t Absorb(uint64_t hash, uint64_t word) { return Fold(hash ^ word ^ kFirst
 
 }  // namespace
 
-PrefixCache::PrefixCache(BlockPool& pool, bool enabled, uint64_t hash_seed)
-    : pool_(pool), enabled_(enabled), hash_seed_(hash_seed) {
+PrefixCache::PrefixCache(BlockPool& pool, bool enabled, uint64_t hash_seed, int num_hash_bits)
+    : pool_(pool),
+      enabled_(enabled),
+      hash_seed_(hash_seed),
+      hash_mask_(~uint64_t{0} >> (64 - num_hash_bits)) {
   if (!enabled) return;
   const auto num_blocks = static_cast<size_t>(pool.num_blocks());
   entries_.resize(num_blocks);
@@ -111,13 +114,13 @@ uint64_t PrefixCache::Hash(int32_t parent, std::span<const int32_t> tokens,
                            std::string_view salt) const {
   uint64_t hash = Absorb(hash_seed_, static_cast<uint32_t>(parent));
   for (const int32_t token : tokens) hash = Absorb(hash, static_cast<uint32_t>(token));
-  if (parent != kNone) return hash;
+  if (parent != kNone) return hash & hash_mask_;
   for (; !salt.empty(); salt.remove_prefix(std::min<size_t>(8, salt.size()))) {
     uint64_t word = 0;
     std::memcpy(&word, salt.data(), std::min<size_t>(8, salt.size()));
     hash = Absorb(hash, word);
   }
-  return hash;
+  return hash & hash_mask_;
 }
 
 int32_t PrefixCache::Find(uint64_t hash, int32_t parent, std::span<const int32_t> tokens,

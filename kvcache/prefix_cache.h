@@ -31,7 +31,8 @@ class PrefixCache final : public BlockReuseListener {
  public:
   // Borrows the pool, which outlives it. Disabled: publishes nothing and finds nothing. hash_seed:
   // drawn at start-up where clients are not trusted, so that nobody can construct collisions.
-  PrefixCache(BlockPool& pool, bool enabled, uint64_t hash_seed = 0);
+  // num_hash_bits: tests take few, to have collisions.
+  PrefixCache(BlockPool& pool, bool enabled, uint64_t hash_seed = 0, int num_hash_bits = 64);
   ~PrefixCache() override;
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -84,6 +85,7 @@ class PrefixCache final : public BlockReuseListener {
   BlockPool& pool_;
   bool enabled_;
   uint64_t hash_seed_;
+  uint64_t hash_mask_;
   std::vector<Entry> entries_;                      // [num_blocks]
   std::vector<int32_t> tokens_;                     // [num_blocks, block_size]
   std::vector<int32_t> buckets_;                    // power of two; first block of each chain

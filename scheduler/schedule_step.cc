@@ -12,7 +12,6 @@ struct Scheduler::Step {
   Batch batch;
   int tokens_left = 0;
   int logit_rows_left = 0;
-  bool has_preempted = false;
 
   void Add(Sequence& sequence, int num_tokens) {
     batch.sequences.push_back({.sequence = &sequence, .num_tokens = num_tokens});
@@ -30,7 +29,7 @@ Batch Scheduler::Schedule(TimePoint now, std::span<const DraftLimit> limits) {
   if (HoldsBackFirstBatch(now, step.batch)) return std::move(step.batch);
   PreemptForPriority();
   ScheduleRunning(step);
-  if (!step.has_preempted) AdmitWaiting(step);
+  AdmitWaiting(step);
   FailUnrunnable(step);
   GrowChunks(step);
   GrantDrafts(step);
@@ -108,7 +107,7 @@ void Scheduler::ScheduleRunning(Step& step) {
       num_tokens = FirstChunk(sequence, step.tokens_left - NumDecodesBehind(i));
     }
     if (num_tokens == 0) continue;
-    if (!MakeRoom(sequence, sequence.num_computed() + num_tokens, step)) return;
+    if (!MakeRoom(sequence, sequence.num_computed() + num_tokens)) return;
     step.Add(sequence, num_tokens);
   }
 }
@@ -126,12 +125,11 @@ int Scheduler::FirstChunk(const Sequence& sequence, int tokens_left) const {
 }
 
 // False when the sequence itself had to go.
-bool Scheduler::MakeRoom(Sequence& sequence, int num_tokens, Step& step) {
+bool Scheduler::MakeRoom(Sequence& sequence, int num_tokens) {
   while (!blocks_.TryCover(sequence, num_tokens)) {
     if (ReleasePromptBlocks()) continue;
     Sequence& victim = queues_.last_running();
     Preempt(victim);
-    step.has_preempted = true;
     if (&victim == &sequence) return false;
   }
   return true;
@@ -216,14 +214,15 @@ void Scheduler::NoteDraftLimits(std::span<const DraftLimit> limits) {
   }
 }
 
-// Rule 5. A draft model that is not level with its sequence has nothing to propose.
+// Rule 5. Catching up comes before drafting: where it does not get all it wants, nothing is left to
+// draft with.
 void Scheduler::GrantDrafts(Step& step) {
   for (ScheduledSequence& run : step.batch.sequences) {
     Sequence& sequence = *run.sequence;
     const auto [num_draft, num_catch_up] = std::exchange(sequence.draft_limit_, {});
     run.num_catch_up = std::min(num_catch_up, step.tokens_left);
     step.tokens_left -= run.num_catch_up;
-    if (!run.wants_token || run.num_catch_up < num_catch_up) continue;
+    if (!run.wants_token) continue;
     const int num_covered = blocks_.MaxCover(sequence) - sequence.num_tokens();
     const int num_granted = std::min({num_draft, sequence.num_tokens_left() - 1, num_covered,
                                       step.tokens_left, step.logit_rows_left});

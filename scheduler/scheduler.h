@@ -133,7 +133,7 @@ class Scheduler {
 
   int NumDecodesBehind(int running_index) const;
   int FirstChunk(const Sequence& sequence, int tokens_left) const;
-  bool MakeRoom(Sequence& sequence, int num_tokens, Step& step);
+  bool MakeRoom(Sequence& sequence, int num_tokens);
   void Preempt(Sequence& sequence);
   bool ReleasePromptBlocks();
   bool TryAdmit(Sequence& sequence, int num_reserved, Batch& batch);

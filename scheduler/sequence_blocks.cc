@@ -55,11 +55,7 @@ bool SequenceBlocks::TryAdmit(Sequence& sequence, const BlockTable& prompt_block
   const int num_draft = std::min(cache_.NumValid(table, CacheModel::kDraft), found.num_tokens);
   sequence.SetComputed(found.num_tokens, num_draft);
   sequence.num_recorded_ = sequence.num_computed_;
-  sequence.num_published_ = 0;
-  while (sequence.num_published_ < num_found &&
-         pool_.IsFindable(table.block(sequence.num_published_))) {
-    ++sequence.num_published_;
-  }
+  sequence.num_published_ = num_found;  // choice 0 has published its prompt too
   return true;
 }
 

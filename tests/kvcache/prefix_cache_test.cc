@@ -1,10 +1,10 @@
 #include "kvcache/prefix_cache.h"
 
-#include <algorithm>
-#include <map>
 #include <numeric>
 #include <random>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -146,38 +146,47 @@ TEST_F(PrefixCacheTest, DisabledItFindsAndPublishesNothing) {
   off.CheckIntegrity();
 }
 
-// Random prompts over a small tree, a pool too small for it, and a map of what was computed as the
+// Everything lands in two buckets, so it is parents, tokens and salts that tell the blocks apart.
+// Random prompts over a small tree, a pool too small for it, and a note of what was computed as the
 // oracle: a hit is always the block into which exactly this prefix was computed.
-TEST_F(PrefixCacheTest, RandomUseNeverHitsWrongContent) {
+TEST(PrefixCacheCollisionTest, RandomUseNeverHitsWrongContent) {
+  BlockPool pool(16, kBlockSize);
+  PrefixCache cache(pool, true, 5, 1);
+  const std::string salts[] = {"", "alice", "bob"};
   std::mt19937 random(7);
-  std::vector<std::vector<int32_t>> content(16);  // of each block, the whole prefix it ends
+  // Of each block, the salt and the whole prefix it ends.
+  std::vector<std::pair<std::string, std::vector<int32_t>>> content(16);
   std::vector<BlockTable> held;
   for (int round = 0; round < 5000; ++round) {
+    const std::string& salt = salts[random() % 3];
     std::vector<int32_t> tokens;
     const int num_tokens = 1 + static_cast<int>(random() % 20);
     for (int i = 0; i < num_tokens; ++i) tokens.push_back(static_cast<int32_t>(random() % 8 / 7));
     BlockTable table;
-    const int num_hits = cache_.Lookup(tokens, "", table);
+    const int num_hits = cache.Lookup(tokens, salt, table);
     for (int i = 0; i < num_hits; ++i) {
       const std::vector<int32_t> prefix(tokens.begin(), tokens.begin() + (i + 1) * kBlockSize);
-      ASSERT_EQ(content[static_cast<size_t>(table.ids()[static_cast<size_t>(i)])], prefix);
+      ASSERT_EQ(content[static_cast<size_t>(table.ids()[static_cast<size_t>(i)])],
+                std::pair(salt, prefix));
     }
-    if (!table.TryGrow(pool_, num_tokens / kBlockSize)) {
+    if (!table.TryGrow(pool, num_tokens / kBlockSize)) {
       held.clear();
       continue;
     }
     for (int i = num_hits; i < num_tokens / kBlockSize; ++i) {
       const std::vector<int32_t> prefix(tokens.begin(), tokens.begin() + (i + 1) * kBlockSize);
-      content[static_cast<size_t>(table.ids()[static_cast<size_t>(i)])] = prefix;
-      cache_.Publish(table, i, BlockTokens(tokens, i), "");
+      content[static_cast<size_t>(table.ids()[static_cast<size_t>(i)])] = {salt, prefix};
+      cache.Publish(table, i,
+                    std::span(tokens).subspan(static_cast<size_t>(i * kBlockSize), kBlockSize),
+                    salt);
     }
     if (random() % 4 == 0) held.push_back(std::move(table));
     if (!held.empty() && random() % 3 == 0) {
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(random() % held.size()));
     }
     if (round % 16 == 0) {
-      cache_.CheckIntegrity();
-      pool_.CheckIntegrity();
+      cache.CheckIntegrity();
+      pool.CheckIntegrity();
     }
   }
 }

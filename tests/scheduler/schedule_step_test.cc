@@ -162,6 +162,19 @@ TEST(ScheduleStepTest, TheFirstThatDoesNotFitHoldsUpThoseBehindIt) {
   serving.RunUntilIdle();
 }
 
+// Six blocks: a running sequence holds three and will want a fourth, so a prompt of three must
+// wait.
+TEST(ScheduleStepTest, AdmissionLeavesABlockForEveryRunningSequence) {
+  Serving serving({.num_blocks = 6, .block_size = 4});
+  const uint64_t first = serving.Submit({.prompt = FakePrompt(11, 1), .max_tokens = 4});
+  const uint64_t second = serving.Submit({.prompt = FakePrompt(11, 2), .max_tokens = 4});
+  serving.Step();
+  EXPECT_EQ(serving.NumRun(first), 11);
+  EXPECT_EQ(serving.NumRun(second), 0);
+  serving.RunUntilIdle();
+  EXPECT_EQ(serving.scheduler.counters().preemptions, 0u);
+}
+
 // The optional wait for company before a first batch.
 TEST(ScheduleStepTest, AFirstBatchWaitsToFill) {
   Serving serving({.scheduler = {.max_num_seqs = 3, .batch_wait = milliseconds(10)}});
@@ -188,6 +201,19 @@ TEST(ScheduleStepTest, AFullFirstBatchDoesNotWaitAndADeadlineIsNotSleptThrough) 
   serving.Submit({.prompt = FakePrompt(4), .max_tokens = 1});
   EXPECT_TRUE(serving.Step());
   EXPECT_EQ(serving.batch.sequences.size(), 2u);
+}
+
+TEST(ScheduleStepTest, WhatHasBegunIsNotHeldBack) {
+  Serving serving(
+      {.num_blocks = 8, .block_size = 4, .scheduler = {.batch_wait = milliseconds(50)}});
+  serving.Submit({.prompt = FakePrompt(4, 1), .max_tokens = 22});
+  serving.now += milliseconds(50);
+  ASSERT_TRUE(serving.Step());
+  const uint64_t young = serving.Submit({.prompt = FakePrompt(8, 2), .max_tokens = 20});
+  while (serving.scheduler.counters().preemptions == 0) ASSERT_TRUE(serving.Step());
+  while (serving.NumRun(young) == 0) ASSERT_TRUE(serving.Step()) << "everyone waits for company";
+  serving.RunUntilIdle();
+  serving.ExpectFakeContinuations();
 }
 
 TEST(ScheduleStepTest, WithNothingToDoItWaitsForMessages) {
@@ -291,15 +317,23 @@ TEST(ScheduleStepTest, WhatCannotRunEvenAloneFails) {
   serving.ExpectFakeContinuations();
 }
 
-// Waiting choices keep their prompt's blocks only while memory is not short.
+// Choice 0 is over and choice 1 waits behind an urgent request, which comes to need the prompt's
+// three blocks:
+//
+//   [u][u][u][ prompt ]  ->  [u][u][u][u][u][u]
 TEST(ScheduleStepTest, BlocksKeptForWaitingChoicesAreGivenUpBeforeAnyoneIsPreempted) {
   Serving serving(
-      {.num_blocks = 5, .block_size = 4, .prefix_cache = false, .scheduler = {.max_num_seqs = 1}});
-  const uint64_t id = serving.Submit({.prompt = FakePrompt(11), .num_choices = 2, .max_tokens = 9});
-  serving.RunUntilIdle();
-  EXPECT_EQ(serving.Of(id, 0).end, EndReason::kLength);
-  EXPECT_EQ(serving.Of(id, 1).end, EndReason::kLength);
+      {.num_blocks = 6, .block_size = 4, .prefix_cache = false, .scheduler = {.max_num_seqs = 1}});
+  const uint64_t id = serving.Submit({.prompt = FakePrompt(11), .num_choices = 2, .max_tokens = 1});
+  serving.Step();
+  EXPECT_EQ(serving.pool.num_used(), 3);
+  const uint64_t urgent =
+      serving.Submit({.prompt = FakePrompt(8), .max_tokens = 16, .priority = -1});
+  while (serving.Of(urgent).end == EndReason::kNone) ASSERT_TRUE(serving.Step());
   EXPECT_EQ(serving.scheduler.counters().preemptions, 0u);
+  serving.Step();
+  EXPECT_EQ(serving.NumRun(id, 1), 11) << "the prompt is computed again";
+  serving.RunUntilIdle();
   serving.ExpectFakeContinuations();
 }
 

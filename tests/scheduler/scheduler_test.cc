@@ -53,6 +53,22 @@ TEST(SchedulerTest, NoStopIdEndsAChoiceBeforeMinTokens) {
   serving.ExpectFakeContinuations();
 }
 
+// The sampler bans them; were one to come all the same, it would be a token like any other.
+TEST(SchedulerTest, AStopIdBeforeMinTokensIsATokenLikeAnyOther) {
+  Serving serving({});
+  const uint64_t id =
+      serving.Submit({.prompt = FakePrompt(4), .max_tokens = 5, .min_tokens = 1, .stop_ids = {9}});
+  const std::vector<int32_t> token_ids = {9};
+  const std::vector<int32_t> offsets = {0, 1};
+  for (const EndReason expected : {EndReason::kNone, EndReason::kStop}) {
+    const Batch batch = serving.scheduler.Schedule(serving.now);
+    const Progress progress = serving.scheduler.Apply(batch, token_ids, offsets);
+    ASSERT_EQ(progress.sequences.size(), 1u);
+    EXPECT_EQ(progress.sequences[0].request, RequestId{id});
+    EXPECT_EQ(progress.sequences[0].end, expected);
+  }
+}
+
 TEST(SchedulerTest, TheContextEndsAChoice) {
   Serving serving({.scheduler = {.max_context = 16}});
   const uint64_t id = serving.Submit({.prompt = FakePrompt(12), .max_tokens = 100});
@@ -180,6 +196,21 @@ TEST(SchedulerTest, ChoicesGoOnWhenTheFirstIsFinishedBeforeItsPromptIsDone) {
   EXPECT_FALSE(removed.request_ended);
   serving.RunUntilIdle();
   EXPECT_EQ(serving.Of(id, 1).end, EndReason::kLength);
+}
+
+TEST(SchedulerTest, ThePromptIsKeptOnlyForChoicesThatWillBegin) {
+  Serving serving({.prefix_cache = false, .scheduler = {.max_num_seqs = 1}});
+  const uint64_t id =
+      serving.Submit({.prompt = FakePrompt(11), .num_choices = 3, .max_tokens = 20});
+  serving.Step();
+  serving.Submit({.prompt = FakePrompt(4), .max_tokens = 20, .priority = -1});
+  serving.Step();  // choice 0 is preempted; its prompt is kept for the others
+  EXPECT_EQ(serving.pool.num_used(), 3 + 1);
+  serving.scheduler.Finish(RequestId{id}, 1, 0);
+  EXPECT_EQ(serving.pool.num_used(), 3 + 1);
+  serving.scheduler.Finish(RequestId{id}, 2, 0);
+  EXPECT_EQ(serving.pool.num_used(), 1);
+  serving.RunUntilIdle();
 }
 
 TEST(SchedulerTest, CancelEndsEveryChoiceAtOnce) {
