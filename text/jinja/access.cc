@@ -142,6 +142,7 @@ Value SliceString(Runtime& runtime, const Value& object, const SliceRange& range
         text.substr(static_cast<size_t>(range.start), static_cast<size_t>(range.count)));
   }
   if (!runtime.StepText(text.size() * 8)) return Value();
+  if (!runtime.CanHold(static_cast<int64_t>(text.size() * sizeof(size_t)))) return Value();
   std::vector<size_t> offsets;  // of every character, and the end
   for (size_t at = 0; at < text.size();
        at += static_cast<size_t>(utf8::Decode(text.substr(at)).num_bytes)) {
@@ -171,9 +172,9 @@ Value SliceList(Runtime& runtime, const ListNode& list, const SliceRange& range)
 Value GetSlice(Runtime& runtime, const Value& object, const SliceBounds& bounds) {
   if (!runtime.Step()) return Value();
   if (object.IsUndefined()) return runtime.Fail(object.undefined_reason());
-  if (!IsIndexable(object)) return runtime.NewUndefined(ObjectName(object) + " has no slices");
+  if (!IsIndexable(object)) return runtime.Fail(ObjectName(object) + " has no slices");
   if (!IsBound(bounds.start) || !IsBound(bounds.stop) || !IsBound(bounds.step)) {
-    return runtime.NewUndefined("the bounds of a slice are integers");
+    return runtime.Fail("the bounds of a slice are integers");
   }
   if (bounds.step.IsInteger() && bounds.step.integer() == 0) {
     return runtime.Fail("the step of a slice is 0");

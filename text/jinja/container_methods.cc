@@ -85,7 +85,7 @@ std::span<const Builtin> ListMethods() { return kListMethods; }
 std::span<const Builtin> LoopMethods() { return kLoopMethods; }
 
 std::optional<Value> LoopAttribute(const LoopState& loop, std::string_view name) {
-  const auto size = static_cast<int64_t>(loop.items.size());
+  const auto size = static_cast<int64_t>(loop.size);
   const auto index0 = static_cast<int64_t>(loop.index0);
   if (name == "index0") return Value(index0);
   if (name == "index") return Value(index0 + 1);
@@ -94,13 +94,13 @@ std::optional<Value> LoopAttribute(const LoopState& loop, std::string_view name)
   if (name == "first") return Value(index0 == 0);
   if (name == "last") return Value(index0 + 1 == size);
   if (name == "length") return Value(size);
-  if (name == "depth0") return Value(int64_t{loop.depth0});
-  if (name == "depth") return Value(int64_t{loop.depth0} + 1);
+  if (name == "depth0") return Value(int64_t{0});  // recursive loops are not supported
+  if (name == "depth") return Value(int64_t{1});
   const bool is_next = name == "nextitem";
   if (!is_next && name != "previtem") return std::nullopt;
   const int64_t neighbour = is_next ? index0 + 1 : index0 - 1;
-  if (neighbour < 0 || neighbour >= size) return Value();
-  return loop.items[static_cast<size_t>(neighbour)];
+  if (neighbour < 0 || neighbour >= size || loop.items == nullptr) return Value();
+  return loop.items->items[static_cast<size_t>(neighbour)];
 }
 
 }  // namespace runahead::jinja

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "text/jinja/characters.h"
 #include "text/utf8.h"
@@ -10,6 +11,8 @@ namespace runahead::jinja {
 namespace {
 
 using Kind = Value::Kind;
+
+constexpr size_t kFlushBytes = 4096;  // escaped text meets the limits in pieces of this size
 
 void AppendHex(char32_t code, int num_digits, std::string& out) {
   for (int shift = 4 * (num_digits - 1); shift >= 0; shift -= 4) {
@@ -46,6 +49,8 @@ void AppendStringRepr(std::string_view text, TextBuilder& out) {
       quoted.append(text.substr(0, num_bytes));
     }
     text.remove_prefix(num_bytes);
+    if (quoted.size() > kFlushBytes) out.Append(std::exchange(quoted, {}));
+    if (out.runtime().failed()) return;
   }
   quoted.push_back(quote);
   out.Append(quoted);

@@ -111,9 +111,11 @@ Interpreter::Flow Interpreter::Do(const IfStatement& statement) {
   return Run(statement.otherwise);
 }
 
-std::vector<Value> Interpreter::LoopItems(const ForStatement& statement) {
-  std::vector<Value> items = Iterate(runtime_, Evaluate(statement.items));
-  if (statement.condition == nullptr) return items;
+Value Interpreter::LoopItems(const ForStatement& statement) {
+  Value source = Evaluate(statement.items);
+  if (source.IsList() && statement.condition == nullptr) return source;
+  std::vector<Value> items = Iterate(runtime_, source);
+  if (statement.condition == nullptr) return runtime_.NewList(std::move(items));
   std::vector<Value> kept;
   for (Value& item : items) {
     const ScopeGuard scope(*this);
@@ -122,28 +124,35 @@ std::vector<Value> Interpreter::LoopItems(const ForStatement& statement) {
     if (runtime_.failed()) break;
     if (passes) kept.push_back(std::move(item));
   }
-  return kept;
+  return runtime_.NewList(std::move(kept));
+}
+
+bool Interpreter::RunTurns(const ForStatement& statement, LoopState& loop, const Value& items) {
+  bool any_turn_ended = false;
+  for (size_t i = 0; i < loop.size && runtime_.Step(); ++i) {
+    const ScopeGuard scope(*this);
+    loop.index0 = i;
+    scope_->variables.insert_or_assign("loop", Value(&loop));
+    Assign(statement.target, items.list().items[i]);
+    const Flow flow = Run(statement.body);
+    if (flow == Flow::kBreak) break;
+    any_turn_ended = any_turn_ended || flow == Flow::kNext;
+  }
+  return any_turn_ended;
 }
 
 Interpreter::Flow Interpreter::Do(const ForStatement& statement) {
-  std::vector<Value> items = LoopItems(statement);
-  LoopState* loop = runtime_.failed() ? nullptr : runtime_.NewLoop();
-  if (loop == nullptr) return Flow::kNext;
-  if (items.empty()) {
-    const ScopeGuard scope(*this);
-    return Run(statement.otherwise);
-  }
-  loop->items = std::move(items);
-  for (; loop->index0 < loop->items.size(); ++loop->index0) {
-    if (!runtime_.Step()) break;
-    const ScopeGuard scope(*this);
-    scope_->variables.insert_or_assign("loop", Value(loop));
-    Assign(statement.target, loop->items[loop->index0]);
-    if (Run(statement.body) == Flow::kBreak) break;
-  }
-  // A stored `loop` keeps its numbers, not everything it ran over.
-  if (loop->index0 >= loop->items.size()) loop->index0 = loop->items.size() - 1;
-  return Flow::kNext;
+  const Value items = LoopItems(statement);
+  LoopState* loop = items.IsList() ? runtime_.NewLoop() : nullptr;
+  if (loop == nullptr) return Flow::kNext;  // failed
+  loop->items = items.shared_list();
+  loop->size = items.list().items.size();
+  const bool any_turn_ended = RunTurns(statement, *loop, items);
+  loop->items.reset();
+  // As in Jinja, `else` runs when no turn reached its end, be it by `break`, `continue` or no turn.
+  if (any_turn_ended) return Flow::kNext;
+  const ScopeGuard scope(*this);
+  return Run(statement.otherwise);
 }
 
 void Interpreter::AssignAttribute(const Target& target, const Value& value) {

@@ -47,9 +47,12 @@ class Interpreter {
   Flow Do(const BreakStatement&) { return Flow::kBreak; }
   Flow Do(const ContinueStatement&) { return Flow::kContinue; }
 
+  // True when at least one turn ran to its end.
+  bool RunTurns(const ForStatement& statement, LoopState& loop, const Value& items);
   void Assign(const Target& target, const Value& value);
   void AssignAttribute(const Target& target, const Value& value);
-  std::vector<Value> LoopItems(const ForStatement& statement);
+  // A list; undefined after a failure.
+  Value LoopItems(const ForStatement& statement);
   // The text a block writes, in a scope of its own.
   Value Capture(const Block& block, Flow& flow);
   Value MakeMacro(const MacroDefinition& macro);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "text/jinja/format.h"
 #include "text/utf8.h"
@@ -8,6 +9,8 @@ namespace runahead::jinja {
 namespace {
 
 using Kind = Value::Kind;
+
+constexpr size_t kFlushBytes = 4096;  // escaped text meets the limits in pieces of this size
 
 void AppendCodeUnit(char32_t unit, std::string& out) {
   out += "\\u";
@@ -81,6 +84,8 @@ class JsonWriter {
         quoted.append(text.substr(0, num_bytes));
       }
       text.remove_prefix(num_bytes);
+      if (quoted.size() > kFlushBytes) out_.Append(std::exchange(quoted, {}));
+      if (out_.runtime().failed()) return;
     }
     quoted.push_back('"');
     out_.Append(quoted);

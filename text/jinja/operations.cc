@@ -148,7 +148,7 @@ std::optional<int64_t> Length(Runtime& runtime, const Value& value) {
     case Kind::kDict:
       return static_cast<int64_t>(value.dict().entries.size());
     case Kind::kLoop:
-      return static_cast<int64_t>(value.loop()->items.size());
+      return static_cast<int64_t>(value.loop()->size);
     default:
       break;
   }
@@ -157,8 +157,7 @@ std::optional<int64_t> Length(Runtime& runtime, const Value& value) {
 }
 
 bool IsIterable(const Value& value) {
-  return value.IsUndefined() || value.IsString() || value.IsList() || value.IsDict() ||
-         value.is(Kind::kLoop);
+  return value.IsUndefined() || value.IsString() || value.IsList() || value.IsDict();
 }
 
 std::vector<Value> Iterate(Runtime& runtime, const Value& value) {

@@ -150,6 +150,7 @@ class Parser : public ExpressionParser {
 
   const Statement* ParseFor(int line) {
     ForStatement statement{ParseTarget(false), nullptr, nullptr, {}, {}};
+    if (statement.target.name == "loop") Fail("'loop' is the loop's own variable");
     if (!SkipName("in")) FailAtToken("'in'");
     statement.items = ParseTuple(false);
     if (SkipName("if")) statement.condition = ParseExpression();

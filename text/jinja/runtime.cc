@@ -114,9 +114,17 @@ bool Runtime::Enter() {
 }
 
 void TextBuilder::Append(std::string_view text) {
-  if (!runtime_.StepText(text.size())) return;
-  if (!runtime_.CanHold(static_cast<int64_t>(text_.size() + text.size()))) return;
+  const auto num_bytes = static_cast<int64_t>(text.size());
+  if (!runtime_.StepText(text.size()) || !runtime_.CanHold(num_bytes)) return;
+  runtime_.memory_.num_bytes += num_bytes;
   text_.append(text);
+}
+
+void TextBuilder::Release() { runtime_.memory_.num_bytes -= static_cast<int64_t>(text_.size()); }
+
+std::string TextBuilder::Take() {
+  Release();
+  return std::exchange(text_, {});
 }
 
 void TextBuilder::Repeat(std::string_view text, int64_t count) {

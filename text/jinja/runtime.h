@@ -18,7 +18,7 @@ namespace runahead::jinja {
 // What a template may use at most. A hostile one meets an error, not the machine's limits.
 struct Limits {
   int64_t max_steps = 20'000'000;  // expressions, statements, elements, and 64-byte runs of text
-  int64_t max_memory_bytes = int64_t{256} << 20;  // alive at one time, the output included
+  int64_t max_memory_bytes = int64_t{128} << 20;  // alive at one time, the output included
   int max_depth = 600;        // nested evaluations: macro calls in calls in loops ...
   int max_value_depth = 200;  // lists in dicts in lists ...
 };
@@ -97,6 +97,7 @@ class Runtime {
   void Leave() { --depth_; }
 
  private:
+  friend class TextBuilder;
   bool ChargeOwned(size_t num_bytes);
 
   const Limits limits_;
@@ -132,14 +133,19 @@ class DepthGuard {
 class TextBuilder {
  public:
   explicit TextBuilder(Runtime& runtime) : runtime_(runtime) {}
+  ~TextBuilder() { Release(); }
+  TextBuilder(const TextBuilder&) = delete;
+  TextBuilder& operator=(const TextBuilder&) = delete;
   void Append(std::string_view text);
   void Append(char c) { Append(std::string_view(&c, 1)); }
   void Repeat(std::string_view text, int64_t count);
   size_t size() const { return text_.size(); }
-  std::string Take() { return std::move(text_); }
+  std::string Take();
   Runtime& runtime() { return runtime_; }
 
  private:
+  void Release();
+
   Runtime& runtime_;
   std::string text_;
 };

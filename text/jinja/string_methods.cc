@@ -33,10 +33,14 @@ std::string SwapCase(std::string_view text) {
   return out;
 }
 
+// More pieces than this are refused; the functions below stop there.
+constexpr size_t kMaxPieces = 1'000'000;
+
 // Pieces of str.split() without a separator: runs of other than white space.
 std::vector<std::string_view> SplitWords(std::string_view text, int64_t max_splits) {
   std::vector<std::string_view> pieces;
-  for (text = StripLeft(text); !text.empty(); text = StripLeft(text)) {
+  for (text = StripLeft(text); !text.empty() && pieces.size() <= kMaxPieces;
+       text = StripLeft(text)) {
     if (max_splits-- == 0) {
       pieces.push_back(StripRight(text));
       break;
@@ -53,7 +57,8 @@ std::vector<std::string_view> SplitWords(std::string_view text, int64_t max_spli
 
 std::vector<std::string_view> SplitWordsRight(std::string_view text, int64_t max_splits) {
   std::vector<std::string_view> pieces;
-  for (text = StripRight(text); !text.empty(); text = StripRight(text)) {
+  for (text = StripRight(text); !text.empty() && pieces.size() <= kMaxPieces;
+       text = StripRight(text)) {
     if (max_splits-- == 0) {
       pieces.push_back(StripLeft(text));
       break;
@@ -75,6 +80,7 @@ std::vector<std::string_view> SplitAt(std::string_view text, std::string_view se
                                       int64_t max_splits) {
   std::vector<std::string_view> pieces;
   for (size_t at; max_splits-- != 0 && (at = text.find(separator)) != std::string_view::npos;) {
+    if (pieces.size() > kMaxPieces) break;
     pieces.push_back(text.substr(0, at));
     text.remove_prefix(at + separator.size());
   }
@@ -86,6 +92,7 @@ std::vector<std::string_view> SplitAtRight(std::string_view text, std::string_vi
                                            int64_t max_splits) {
   std::vector<std::string_view> pieces;
   for (size_t at; max_splits-- != 0 && (at = text.rfind(separator)) != std::string_view::npos;) {
+    if (pieces.size() > kMaxPieces) break;
     pieces.push_back(text.substr(at + separator.size()));
     text = text.substr(0, at);
   }
@@ -96,6 +103,7 @@ std::vector<std::string_view> SplitAtRight(std::string_view text, std::string_vi
 
 Value NewStrings(Runtime& runtime, const std::vector<std::string_view>& pieces,
                  ListKind kind = ListKind::kList) {
+  if (pieces.size() > kMaxPieces) return runtime.Fail("a text falls into too many pieces");
   std::vector<Value> items;
   for (const std::string_view piece : pieces) {
     if (runtime.failed()) break;

@@ -1,6 +1,8 @@
 #include "text/jinja/text_ops.h"
 
+#include <cctype>
 #include <charconv>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -132,15 +134,6 @@ std::string Digits(std::string_view text) {
   return digits;
 }
 
-template <typename T, typename... Format>
-std::optional<T> ParseWhole(const std::string& digits, Format... format) {
-  T value = {};
-  const auto parsed =
-      std::from_chars(digits.data(), digits.data() + digits.size(), value, format...);
-  if (parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size()) return value;
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<int64_t> ParsePythonInt(std::string_view text, int base) {
@@ -152,14 +145,21 @@ std::optional<int64_t> ParsePythonInt(std::string_view text, int base) {
       (base == 2 && prefix == "0b")) {
     digits.erase(start, 2);
   }
-  return ParseWhole<int64_t>(digits, base);
+  int64_t value = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  const bool is_whole = parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
+  return is_whole ? std::optional<int64_t>(value) : std::nullopt;
 }
 
 std::optional<double> ParsePythonFloat(std::string_view text) {
   const std::string digits = Digits(text);
   const std::string lower = ToLower(digits);
   if (lower.find('(') != std::string::npos) return std::nullopt;  // from_chars reads "nan(x)"
-  return ParseWhole<double>(lower, std::chars_format::general);
+  double value = 0;
+  const auto parsed = std::from_chars(lower.data(), lower.data() + lower.size(), value);
+  if (lower.empty() || parsed.ptr != lower.data() + lower.size()) return std::nullopt;
+  if (parsed.ec == std::errc::result_out_of_range) return std::strtod(lower.c_str(), nullptr);
+  return parsed.ec == std::errc() ? std::optional<double>(value) : std::nullopt;
 }
 
 }  // namespace runahead::jinja

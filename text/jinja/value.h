@@ -84,6 +84,7 @@ class Value {
   const StringNode& string() const { return *std::get<StringRef>(data_); }
   std::string_view text() const;
   const ListNode& list() const { return *std::get<ListRef>(data_); }
+  const ListRef& shared_list() const { return std::get<ListRef>(data_); }
   const DictNode& dict() const { return *std::get<DictRef>(data_); }
   Namespace* name_space() const { return std::get<Namespace*>(data_); }
   LoopState* loop() const { return std::get<LoopState*>(data_); }
@@ -169,9 +170,9 @@ struct Namespace {
 
 // One running `for` loop. Owned by the Runtime, because `loop` can be stored.
 struct LoopState {
-  std::vector<Value> items;
+  ListRef items;  // null once the loop has ended
+  size_t size = 0;
   size_t index0 = 0;
-  int depth0 = 0;
   bool has_changed_value = false;
   Value changed_value;  // what loop.changed() saw last
 };
