@@ -36,8 +36,8 @@ class CharacterMap {
 };
 
 struct SentencePieceRules {
-  CharacterMap map;
-  StringTrie user_defined;  // left as they are
+  CharacterMap map = {};
+  StringTrie user_defined = {};  // left as they are
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;

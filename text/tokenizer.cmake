@@ -6,5 +6,9 @@ runahead_library(
        tokenizer_pretokenizers.cc tokenizer_regex.cc unicode.cc
   DEPS runahead_core
   PRIVATE_DEPS nlohmann_json::nlohmann_json PkgConfig::PCRE2 ICU::uc ICU::i18n
-  TESTS sentencepiece_test.cc tokenizer_json_stages_test.cc tokenizer_json_test.cc tokenizer_test.cc
+  TESTS bpe_test.cc sentencepiece_normalizer_test.cc sentencepiece_proto_test.cc
+        sentencepiece_test.cc tokenizer_added_tokens_test.cc tokenizer_byte_level_test.cc
+        tokenizer_decoders_test.cc tokenizer_json_stages_test.cc tokenizer_json_test.cc
+        tokenizer_normalizers_test.cc tokenizer_pieces_test.cc tokenizer_pipeline_test.cc
+        tokenizer_pretokenizers_test.cc tokenizer_regex_test.cc tokenizer_test.cc unicode_test.cc
   TEST_DEPS nlohmann_json::nlohmann_json)
