@@ -138,6 +138,7 @@ bool Scheduler::MakeRoom(Sequence& sequence, int num_tokens) {
 void Scheduler::Preempt(Sequence& sequence) {
   blocks_.Release(sequence);
   queues_.Preempt(sequence);
+  sequence.draft_limit_ = {};
   ++counters_.preemptions;
 }
 
@@ -175,8 +176,6 @@ bool Scheduler::TryAdmit(Sequence& sequence, int num_reserved, Batch& batch) {
 }
 
 const BlockTable& Scheduler::PromptBlocksFor(const Sequence& sequence) const {
-  static const BlockTable kNone;
-  if (sequence.choice() == 0 || sequence.HasBegun()) return kNone;
   return requests_.find(sequence.request())->second.prompt_blocks;
 }
 
@@ -219,7 +218,7 @@ void Scheduler::NoteDraftLimits(std::span<const DraftLimit> limits) {
 void Scheduler::GrantDrafts(Step& step) {
   for (ScheduledSequence& run : step.batch.sequences) {
     Sequence& sequence = *run.sequence;
-    const auto [num_draft, num_catch_up] = std::exchange(sequence.draft_limit_, {});
+    const auto [num_draft, num_catch_up] = sequence.draft_limit_;
     run.num_catch_up = std::min(num_catch_up, step.tokens_left);
     step.tokens_left -= run.num_catch_up;
     if (!run.wants_token) continue;

@@ -66,6 +66,7 @@ TEST(ScheduleStepTest, ABetterPriorityTakesThePlaceOfARunningRequest) {
   serving.RunUntilIdle();
   serving.ExpectFakeContinuations();
   EXPECT_LT(serving.Of(second).num_steps, 12) << "it found its blocks again";
+  EXPECT_EQ(serving.scheduler.counters().prefix_query_tokens, 16u) << "counted once a request";
 }
 
 TEST(ScheduleStepTest, ABetterPriorityTakesTheBlocksOfRunningRequests) {
@@ -304,6 +305,20 @@ TEST_F(DraftRules, DraftsPreemptNobodyAndGiveTheirBlocksBack) {
   serving_.ExpectFakeContinuations();
 }
 
+TEST(ScheduleStepTest, AWishOfBeforeAPreemptionIsForgotten) {
+  Serving serving({.scheduler = {.max_num_seqs = 1}});
+  const uint64_t id = serving.Submit({.prompt = FakePrompt(4), .max_tokens = 10});
+  serving.Step();
+  const uint64_t urgent = serving.Submit({.prompt = FakePrompt(4), .priority = -1});
+  const DraftLimit limit = {serving.scheduler.Running()[0], 3, 0};
+  serving.Step(std::span(&limit, 1));
+  ASSERT_EQ(serving.NumRun(id), 0);
+  serving.scheduler.Cancel(RequestId{urgent});
+  serving.Step();
+  EXPECT_EQ(serving.last_run[Serving::Key(id, 0)].num_draft, 0);
+  serving.RunUntilIdle();
+}
+
 // Rule 6. The sequence fills the whole cache, is preempted for a seventeenth token, and cannot come
 // back.
 TEST(ScheduleStepTest, WhatCannotRunEvenAloneFails) {
@@ -315,6 +330,17 @@ TEST(ScheduleStepTest, WhatCannotRunEvenAloneFails) {
   EXPECT_EQ(serving.Of(big).tokens.size(), 3u);
   EXPECT_EQ(serving.Of(small).end, EndReason::kLength);
   serving.ExpectFakeContinuations();
+}
+
+TEST(ScheduleStepTest, BlocksKeptForWaitingChoicesMakeNobodyFail) {
+  Serving serving({.num_blocks = 6, .block_size = 4, .scheduler = {.max_num_seqs = 1}});
+  const uint64_t id = serving.Submit({.prompt = FakePrompt(11), .num_choices = 2, .max_tokens = 1});
+  serving.Step();
+  const uint64_t urgent =
+      serving.Submit({.prompt = FakePrompt(20, 1), .max_tokens = 2, .priority = -1});
+  serving.RunUntilIdle();
+  EXPECT_EQ(serving.Of(urgent).end, EndReason::kLength);
+  EXPECT_EQ(serving.Of(id, 1).end, EndReason::kLength);
 }
 
 // Choice 0 is over and choice 1 waits behind an urgent request, which comes to need the prompt's

@@ -162,6 +162,9 @@ TEST(SchedulerTest, ChoicesShareThePromptAndCopyItsEnd) {
     EXPECT_EQ(serving.NumRun(id, 1), 1);
     EXPECT_EQ(serving.NumRun(id, 2), 1);
     EXPECT_EQ(serving.pool.num_used(), 5);
+    const Sequence& first = *serving.scheduler.Running()[0];
+    EXPECT_EQ(serving.pool.num_refs(first.block_table().block(0)), 3);
+    EXPECT_EQ(serving.pool.num_refs(first.block_table().block(2)), 1) << "the copies are made";
     EXPECT_EQ(serving.scheduler.num_running(), 1) << "three sequences are one request";
     EXPECT_EQ(serving.scheduler.num_running_sequences(), 3);
     EXPECT_EQ(serving.scheduler.num_waiting(), 0);
