@@ -1,7 +1,9 @@
 // Random requests, drafts, messages and memory sizes: whatever was shared, preempted, cut or
 // rejected on the way, each choice says exactly what the fake model says alone, every invariant
 // holds, and no block is left behind.
+// --gtest_random_seed=N draws another history.
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <ostream>
 #include <random>
@@ -31,6 +33,7 @@ struct World {
   int max_num_batched_tokens;
   int max_logit_rows;
   int max_num_draft;
+  int batch_wait_ms = 0;
 };
 
 void PrintTo(const World& world, std::ostream* out) { *out << world.name; }
@@ -42,6 +45,7 @@ constexpr World kWorlds[] = {
     {"tiny_chunks", 40, 8, true, 4, 5, 6, 3},
     {"one_token_blocks", 60, 1, true, 6, 24, 24, 2},
     {"no_drafts", 32, 4, true, 8, 24, 8, 0},
+    {"waits_to_fill", 32, 4, true, 8, 24, 24, 2, 5},
 };
 
 class RandomServing : public ::testing::TestWithParam<World> {
@@ -53,8 +57,13 @@ class RandomServing : public ::testing::TestWithParam<World> {
                   .scheduler = {.max_num_seqs = GetParam().max_num_seqs,
                                 .max_num_batched_tokens = GetParam().max_num_batched_tokens,
                                 .max_logit_rows = GetParam().max_logit_rows,
-                                .max_context = 52},
-                  .seed = 11}) {}
+                                .max_context = 52,
+                                .batch_wait = std::chrono::milliseconds(GetParam().batch_wait_ms)},
+                  .seed = Seed(11)}) {}
+
+  static uint32_t Seed(uint32_t purpose) {
+    return purpose + 1000 * static_cast<uint32_t>(GTEST_FLAG_GET(random_seed));
+  }
 
   int Draw(int bound) { return static_cast<int>(random_() % static_cast<uint32_t>(bound)); }
 
@@ -121,7 +130,7 @@ class RandomServing : public ::testing::TestWithParam<World> {
   }
 
   Serving serving_;
-  std::mt19937 random_{23};
+  std::mt19937 random_{Seed(23)};
   int num_submitted_ = 0;
 };
 
@@ -137,7 +146,7 @@ TEST_P(RandomServing, SaysWhatTheModelSaysAndLosesNothing) {
   // The world did what it is for.
   const SchedulerCounters& counters = serving_.scheduler.counters();
   EXPECT_EQ(counters.prefix_hit_tokens > 0, GetParam().prefix_cache);
-  EXPECT_GE(counters.preemptions, GetParam().num_blocks < 40 ? 100u : 0u);
+  EXPECT_GE(counters.preemptions, GetParam().num_blocks < 40 ? 50u : 0u);
   EXPECT_GT(counters.discarded_tokens, 0u);
   EXPECT_GT(num_submitted_, 1000);
 }
