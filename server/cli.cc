@@ -1,0 +1,74 @@
+#include "server/cli.h"
+
+#include <algorithm>
+
+#include <CLI/CLI.hpp>
+
+namespace runahead {
+namespace {
+
+bool IsBoolean(const Setting& setting) {
+  return std::holds_alternative<bool ServeConfig::*>(setting.field);
+}
+
+void AddFlag(CLI::App& app, GivenFlags& given, const Setting& setting) {
+  std::string names = FlagName(setting);
+  if (!setting.alias.empty()) names += ",--" + std::string(setting.alias);
+  const auto keep = [&given, &setting](const CLI::results_t& values) {
+    given.settings.emplace_back(&setting, values);
+    return true;
+  };
+  CLI::Option* option = app.add_option(names, keep, std::string(setting.help));
+  option->group(std::string(setting.section));
+  option->type_name(setting.choices.empty() ? std::string(TypeName(setting))
+                                            : "{" + std::string(setting.choices) + "}");
+  if (IsBoolean(setting)) {
+    // --pin-threads alone means true; CLI11 would pass the text of a default instead.
+    option->expected(0, 1)->default_str("")->description(std::string(setting.help) + " (default " +
+                                                         DefaultText(setting) + ")");
+  } else {
+    option->default_str(DefaultText(setting));
+  }
+  if (std::holds_alternative<std::vector<std::string> ServeConfig::*>(setting.field)) {
+    option->expected(1)->take_all();  // may be given again
+  }
+}
+
+// A list may be given as several flags; of anything else the last word counts.
+std::string JoinValues(const std::vector<std::string>& values) {
+  std::string joined;
+  for (const std::string& value : values) joined += (joined.empty() ? "" : ",") + value;
+  return joined;
+}
+
+}  // namespace
+
+void AddSettingFlags(CLI::App& app, GivenFlags& given,
+                     std::initializer_list<std::string_view> sections) {
+  app.add_option("--config", given.config_file, "JSON file of settings; flags override it")
+      ->type_name("file");
+  for (const Setting& setting : ServeSettings()) {
+    const bool wanted =
+        sections.size() == 0 || std::ranges::find(sections, setting.section) != sections.end();
+    if (wanted) AddFlag(app, given, setting);
+  }
+}
+
+Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLookup& lookup) {
+  ServeConfig config;
+  const char* named_file = lookup("RUNAHEAD_CONFIG");
+  const std::string file = !given.config_file.empty() ? given.config_file
+                           : named_file != nullptr    ? named_file
+                                                      : "";
+  if (!file.empty()) RA_RETURN_IF_ERROR(ApplyConfigFile(file, config));
+  RA_RETURN_IF_ERROR(ApplyEnvironment(lookup, config));
+  for (const auto& [setting, values] : given.settings) {
+    const std::string text =
+        IsBoolean(*setting) && JoinValues(values).empty() ? "true" : JoinValues(values);
+    RA_RETURN_IF_ERROR(ApplyText(*setting, text, FlagName(*setting), config));
+  }
+  RA_RETURN_IF_ERROR(CheckConfig(config));
+  return config;
+}
+
+}  // namespace runahead

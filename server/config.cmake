@@ -1,0 +1,16 @@
+# Settings: the struct, the table, JSON and environment; and the same table as flags.
+runahead_library(
+  NAME config
+  SRCS config.cc config_table.cc
+  DEPS runahead_core
+  PRIVATE_DEPS nlohmann_json::nlohmann_json
+  TESTS config_test.cc config_table_test.cc
+  TEST_DEPS nlohmann_json::nlohmann_json)
+
+runahead_library(
+  NAME cli
+  SRCS cli.cc
+  DEPS runahead_config
+  PRIVATE_DEPS CLI11::CLI11
+  TESTS cli_test.cc
+  TEST_DEPS CLI11::CLI11)

@@ -1,0 +1,194 @@
+#include <algorithm>
+#include <cctype>
+
+#include "nlohmann/json.hpp"
+
+#include "server/config.h"
+
+namespace runahead {
+namespace {
+
+using C = ServeConfig;
+
+constexpr std::string_view kModel = "Model";
+constexpr std::string_view kCompute = "Compute";
+constexpr std::string_view kCache = "KV cache";
+constexpr std::string_view kBatching = "Batching";
+constexpr std::string_view kListening = "Listening";
+constexpr std::string_view kAccess = "Access";
+constexpr std::string_view kRunning = "Running";
+
+constexpr int64_t kMaxBytes = int64_t{1} << 50;
+
+constexpr Setting kSettings[] = {
+    {kModel, "model", "", &C::model, "checkpoint directory in Hugging Face layout; required"},
+    {kModel, "served_model_name", "", &C::served_model_name,
+     "name clients use; empty: the directory's name"},
+    {kModel, "load_format", "", &C::load_format,
+     "auto reads safetensors; dummy makes random weights from config.json alone", "auto dummy"},
+    {kModel, "dtype", "", &C::dtype, "weights and activations; auto: as the checkpoint says",
+     "auto f32 bf16"},
+    {kModel, "max_model_len", "", &C::max_model_len,
+     "tokens of prompt and answer together; 0: what the checkpoint allows"},
+
+    {kCompute, "backend", "", &C::backend, "auto takes the fastest there is", "auto cpu ref"},
+    {kCompute, "threads", "", &C::threads, "CPU kernel threads; 0: one per physical core", "", 0,
+     4096},
+    {kCompute, "isa", "", &C::isa,
+     "CPU instruction set to force, such as AVX2; empty: the best present"},
+    {kCompute, "pin_threads", "", &C::pin_threads, "bind every CPU kernel thread to one core"},
+
+    {kCache, "kv_cache_dtype", "", &C::kv_cache_dtype,
+     "keys and values as stored; auto: as the weights", "auto f32 bf16"},
+    {kCache, "kv_cache_bytes", "", &C::kv_cache_bytes,
+     "memory for keys and values; 0: 65536 tokens, or four full sequences if that is more", "", 0,
+     kMaxBytes},
+    {kCache, "block_size", "", &C::block_size, "tokens of one block", "", 1, 1024},
+    {kCache, "enable_prefix_caching", "", &C::enable_prefix_caching,
+     "reuse the blocks of a prompt's beginning that was computed before"},
+
+    {kBatching, "max_num_seqs", "", &C::max_num_seqs, "sequences running at once", "", 1, 65536},
+    {kBatching, "max_num_batched_tokens", "", &C::max_num_batched_tokens,
+     "tokens of one step, prompt chunks and decodes together", "", 1, 1 << 20},
+    {kBatching, "max_logit_rows", "", &C::max_logit_rows,
+     "rows of logits of one step; more are computed in slices", "", 1, 1 << 20},
+    {kBatching, "max_queue", "", &C::max_queue, "waiting requests before new ones get 429", "", 1,
+     1 << 20},
+    {kBatching, "batch_wait_ms", "", &C::batch_wait_ms,
+     "how long a step may wait for a fuller batch when nothing runs", "", 0, 10'000},
+
+    {kListening, "host", "", &C::host, "address both doors listen on"},
+    {kListening, "http_port", "port", &C::http_port, "0 picks a free one", "", 0, 65535},
+    {kListening, "grpc_port", "", &C::grpc_port, "0 picks a free one; -1: no gRPC", "", -1, 65535},
+    {kListening, "http_threads", "", &C::http_threads, "threads of the I/O pool", "", 1, 1024},
+    {kListening, "max_connections", "", &C::max_connections,
+     "HTTP connections at once; beyond them 503", "", 1, 1 << 20},
+    {kListening, "max_body_bytes", "", &C::max_body_bytes, "largest HTTP request body", "", 1024,
+     int64_t{1} << 32},
+    {kListening, "max_header_bytes", "", &C::max_header_bytes, "largest HTTP request head", "",
+     1024, 1 << 20},
+    {kListening, "grpc_max_message_bytes", "", &C::grpc_max_message_bytes, "largest gRPC request",
+     "", 1024, INT32_MAX},
+    {kListening, "header_timeout_ms", "", &C::header_timeout_ms,
+     "from the first byte of a request's head to its end", "", 1, 86'400'000},
+    {kListening, "body_timeout_ms", "", &C::body_timeout_ms, "for a request's body to arrive", "",
+     1, 86'400'000},
+    {kListening, "idle_timeout_ms", "", &C::idle_timeout_ms, "between requests of one connection",
+     "", 1, 86'400'000},
+    {kListening, "write_timeout_ms", "", &C::write_timeout_ms,
+     "without the client taking a byte of its answer", "", 1, 86'400'000},
+
+    {kAccess, "api_keys", "api-key", &C::api_keys,
+     "keys clients must send; none: open to everyone"},
+    {kAccess, "cors_origins", "cors-origin", &C::cors_origins,
+     "origins browsers may call from; * for all; none: no CORS"},
+    {kAccess, "tls_cert_file", "tls-cert", &C::tls_cert_file,
+     "PEM certificate chain; with tls_key_file"},
+    {kAccess, "tls_key_file", "tls-key", &C::tls_key_file, "PEM private key; with tls_cert_file"},
+
+    {kRunning, "drain_timeout_ms", "", &C::drain_timeout_ms,
+     "time running requests have to finish after SIGTERM", "", 0, 86'400'000},
+    {kRunning, "stuck_after_ms", "", &C::stuck_after_ms,
+     "a step that takes longer turns /health red", "", 1, 86'400'000},
+    {kRunning, "log_level", "", &C::log_level, "the least serious level that is logged",
+     "debug info warning error"},
+};
+
+std::string WithDashes(std::string_view key) {
+  std::string name(key);
+  std::ranges::replace(name, '_', '-');
+  return name;
+}
+
+// Number of single-character insertions, deletions and replacements between two words (Levenshtein
+// 1966).
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::span<const Setting> ServeSettings() { return kSettings; }
+
+const Setting* FindSetting(std::string_view key) {
+  const auto found = std::ranges::find(kSettings, key, &Setting::key);
+  return found == std::end(kSettings) ? nullptr : found;
+}
+
+std::string FlagName(const Setting& setting) { return "--" + WithDashes(setting.key); }
+
+std::string EnvironmentName(const Setting& setting) {
+  std::string name = "RUNAHEAD_";
+  for (const char c : setting.key) name.push_back(static_cast<char>(std::toupper(c)));
+  return name;
+}
+
+std::string_view TypeName(const Setting& setting) {
+  constexpr std::string_view kNames[] = {"string", "integer", "integer", "boolean",
+                                         "list of strings"};
+  return kNames[setting.field.index()];
+}
+
+std::string DefaultText(const Setting& setting) {
+  const ServeConfig defaults;
+  return std::visit([&](auto field) { return nlohmann::json(defaults.*field).dump(); },
+                    setting.field);
+}
+
+std::optional<std::string> NearestKey(std::string_view key) {
+  constexpr size_t kLongestKey =
+      64;  // nothing longer resembles a key, and distances cost its square
+  if (key.size() > kLongestKey) return std::nullopt;
+  std::string wanted(key);
+  std::ranges::replace(wanted, '-', '_');
+  std::ranges::transform(wanted, wanted.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const Setting* nearest = nullptr;
+  size_t least = 0;
+  for (const Setting& setting : kSettings) {
+    const size_t distance = EditDistance(wanted, setting.key);
+    if (nearest == nullptr || distance < least) {
+      nearest = &setting;
+      least = distance;
+    }
+  }
+  // A third of the letters wrong still names it; more is another word.
+  if (least * 3 > std::max(wanted.size(), nearest->key.size())) return std::nullopt;
+  return std::string(nearest->key);
+}
+
+std::string SettingsMarkdown() {
+  std::string out;
+  std::string_view section;
+  for (const Setting& setting : kSettings) {
+    if (setting.section != section) {
+      section = setting.section;
+      out += "\n### " + std::string(section) +
+             "\n\n| key | flag | type | default | meaning |\n|---|---|---|---|---|\n";
+    }
+    std::string flag = "`" + FlagName(setting) + "`";
+    if (!setting.alias.empty()) flag += ", `--" + std::string(setting.alias) + "`";
+    std::string type(TypeName(setting));
+    if (!setting.choices.empty()) {
+      type = std::string(setting.choices);
+      for (size_t at = 0; (at = type.find(' ', at)) != std::string::npos; at += 2)
+        type.replace(at, 1, ", ");
+    }
+    out += "| `" + std::string(setting.key) + "` | " + flag + " | " + type + " | `" +
+           DefaultText(setting) + "` | " + std::string(setting.help) + " |\n";
+  }
+  return out;
+}
+
+}  // namespace runahead
