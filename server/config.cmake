@@ -14,3 +14,9 @@ runahead_library(
   PRIVATE_DEPS CLI11::CLI11
   TESTS cli_test.cc
   TEST_DEPS CLI11::CLI11)
+
+runahead_library(
+  NAME config_options
+  SRCS config_options.cc
+  DEPS runahead_config nlohmann_json::nlohmann_json
+  TESTS config_options_test.cc)

@@ -1,0 +1,72 @@
+#include "server/config_options.h"
+
+#include <chrono>
+
+namespace runahead {
+
+using std::chrono::milliseconds;
+
+ModelSettings MakeModelSettings(const ServeConfig& config) {
+  ModelSettings settings;
+  settings.directory = config.model;
+  settings.served_name = config.served_model_name;
+  settings.backend = config.backend;
+  settings.backend_options.num_threads = config.threads;
+  settings.backend_options.isa = config.isa;
+  settings.backend_options.pin_threads = config.pin_threads;
+  settings.load_format = config.load_format == "dummy" ? LoadFormat::kDummy : LoadFormat::kAuto;
+  settings.dtype = config.dtype;
+  settings.kv_cache_dtype = config.kv_cache_dtype;
+  settings.max_model_len = config.max_model_len;
+  settings.block_size = config.block_size;
+  settings.kv_cache_bytes = config.kv_cache_bytes;
+  settings.max_num_seqs = config.max_num_seqs;
+  settings.max_num_batched_tokens = config.max_num_batched_tokens;
+  settings.max_logit_rows = config.max_logit_rows;
+  settings.max_queue = config.max_queue;
+  settings.batch_wait = milliseconds(config.batch_wait_ms);
+  settings.enable_prefix_caching = config.enable_prefix_caching;
+  settings.stuck_after = milliseconds(config.stuck_after_ms);
+  return settings;
+}
+
+HttpOptions MakeHttpOptions(const ServeConfig& config) {
+  HttpOptions options;
+  options.host = config.host;
+  options.port = config.http_port;
+  options.num_threads = config.http_threads;
+  options.max_connections = config.max_connections;
+  options.limits.max_header_bytes = static_cast<size_t>(config.max_header_bytes);
+  options.limits.max_body_bytes = static_cast<size_t>(config.max_body_bytes);
+  options.timeouts.header = milliseconds(config.header_timeout_ms);
+  options.timeouts.body = milliseconds(config.body_timeout_ms);
+  options.timeouts.idle = milliseconds(config.idle_timeout_ms);
+  options.timeouts.write = milliseconds(config.write_timeout_ms);
+  options.tls_cert_file = config.tls_cert_file;
+  options.tls_key_file = config.tls_key_file;
+  return options;
+}
+
+GateOptions MakeGateOptions(const ServeConfig& config) {
+  return {.api_keys = config.api_keys, .cors_origins = config.cors_origins};
+}
+
+GrpcOptions MakeGrpcOptions(const ServeConfig& config) {
+  GrpcOptions options;
+  options.host = config.host;
+  options.port = config.grpc_port;
+  options.api_keys = config.api_keys;
+  options.tls_cert_file = config.tls_cert_file;
+  options.tls_key_file = config.tls_key_file;
+  options.max_message_bytes = config.grpc_max_message_bytes;
+  return options;
+}
+
+LogLevel MakeLogLevel(const ServeConfig& config) {
+  if (config.log_level == "debug") return LogLevel::kDebug;
+  if (config.log_level == "warning") return LogLevel::kWarning;
+  if (config.log_level == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+}  // namespace runahead

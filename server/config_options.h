@@ -1,0 +1,20 @@
+// A ServeConfig as the options of the parts it configures. Pure functions.
+#pragma once
+
+#include "core/log.h"
+#include "server/config.h"
+#include "server/grpc_server.h"
+#include "server/http_gate.h"
+#include "server/http_server.h"
+#include "server/model_settings.h"
+
+namespace runahead {
+
+ModelSettings MakeModelSettings(const ServeConfig& config);
+HttpOptions MakeHttpOptions(const ServeConfig& config);
+GateOptions MakeGateOptions(const ServeConfig& config);
+// grpc_port -1 (no gRPC) is for the caller to see; here it is passed on.
+GrpcOptions MakeGrpcOptions(const ServeConfig& config);
+LogLevel MakeLogLevel(const ServeConfig& config);
+
+}  // namespace runahead
