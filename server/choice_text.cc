@@ -1,10 +1,17 @@
 #include "server/choice_text.h"
 
+#include <algorithm>
 #include <optional>
 
-#include "text/utf8.h"
-
 namespace runahead {
+namespace {
+
+// Of valid UTF-8: every byte but the continuation bytes starts one.
+int64_t CountCodePoints(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+}  // namespace
 
 ChoiceText::Options ChoiceText::Options::From(const GenerationRequest& request) {
   Options options;

@@ -131,9 +131,14 @@ class RunningGeneration final : public Generation,
     std::function<void()> ready;
     {
       const std::lock_guard lock(mutex_);
+      if (done_) return;
       for (TokenEvent& event : stream_->Take()) OnEvent(event);
       done_ = stream_->finished();
-      if (!done_) ArmPump();
+      if (done_) {
+        stream_.reset();  // which lets the engine count the outcome
+      } else {
+        ArmPump();
+      }
       if (done_ || !waiting_.empty()) ready = std::exchange(ready_, nullptr);
     }
     if (ready) ready();

@@ -1,0 +1,121 @@
+#include "server/serve_command.h"
+
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <unistd.h>
+
+#include "server/http_routes.h"
+#include "server/metrics_exporter.h"
+#include "server/model_host.h"
+#include "server/openai_api.h"
+#include "server/rejection.h"
+#include "server/shutdown_signal.h"
+#include "server/version.h"
+
+namespace runahead {
+namespace {
+
+constexpr std::chrono::milliseconds kLastWrites{
+    5000};  // for answers that are made but not yet read
+
+// The host part of a URL that reaches a server listening on `host`.
+std::string ReachableHost(const std::string& host) {
+  if (host == "0.0.0.0" || host == "::") return "localhost";
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
+// Lines that work as printed.
+void PrintExamples(const ServeOptions& options, const ServedModel& model, int port) {
+  const bool is_tls = !options.http.tls_cert_file.empty();
+  const std::string base = std::string(is_tls ? "https" : "http") + "://" +
+                           ReachableHost(options.http.host) + ":" + std::to_string(port);
+  const bool has_keys = !options.gate.api_keys.empty();
+  const std::string key_header = has_keys ? " -H 'Authorization: Bearer KEY'" : "";
+  std::cout
+      << "Serving '" << model.name << "' on " << base << "\n\n"
+      << "  curl -N " << base << "/v1/chat/completions -H 'Content-Type: application/json'"
+      << key_header << " -d '{\"model\": \"" << model.name
+      << "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Count from "
+         "1 to 10.\"}]}'\n\n"
+      << "  python3 -c \"from openai import OpenAI; [print(c.choices[0].delta.content or '', "
+         "end='', flush=True) for c in OpenAI(base_url='"
+      << base << "/v1', api_key='" << (has_keys ? "KEY" : "none")
+      << "').chat.completions.create(model='" << model.name
+      << "', stream=True, messages=[{'role': 'user', 'content': 'Count from 1 to 10.'}])]\"\n"
+      << std::endl;
+}
+
+std::function<void(double)> LoadProgress() {
+  if (isatty(STDERR_FILENO) == 0) return nullptr;
+  return [](double fraction) {
+    constexpr int kWidth = 40;
+    const int filled = static_cast<int>(fraction * kWidth);
+    std::cerr << "\rLoading [" << std::string(static_cast<size_t>(filled), '#')
+              << std::string(static_cast<size_t>(kWidth - filled), ' ') << "] "
+              << static_cast<int>(fraction * 100) << "%" << (fraction >= 1 ? "\n" : "")
+              << std::flush;
+  };
+}
+
+// Blocks until the engine has nothing left to do or has failed; a second signal ends the wait.
+Status ServeUntilDone(Engine& engine, HttpServer& http, const ShutdownSignal& signal,
+                      std::chrono::milliseconds drain_timeout, const Clock& clock, Logger& logger) {
+  std::thread watcher([&] {
+    engine.WaitUntilDrained();
+    signal.Raise();
+  });
+  bool was_asked = signal.Wait() == ShutdownSignal::Cause::kAsked;
+  if (was_asked) {
+    logger.Log(LogLevel::kInfo, "Draining: new requests are refused; again to stop at once.");
+    http.StartDraining();
+    engine.Drain(clock.Now() + drain_timeout);
+    if (signal.Wait() == ShutdownSignal::Cause::kAsked) {
+      logger.Log(LogLevel::kWarning, "Stopping at once.");
+      engine.Drain(clock.Now());
+    }
+  }
+  watcher.join();
+  if (engine.health() == EngineHealth::kFailed) {
+    return {StatusCode::kInternal, "The engine failed; the log above says why."};
+  }
+  return {};
+}
+
+}  // namespace
+
+Status RunServeCommand(const ServeOptions& options, Logger& logger) {
+  // Before any thread starts, so that all inherit the mask and the signal comes to us.
+  const ShutdownSignal signal;
+  // A port that is taken should be known before minutes of loading.
+  RA_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> http, HttpServer::Listen(options.http));
+  const SteadyClock clock;
+  RA_ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host,
+                      ModelHost::Load(options.model, clock, logger, LoadProgress()));
+  ServedModel& model = host->served();
+  for (const std::string& line : host->Describe()) std::cout << line << "\n";
+
+  ModelRegistry models;
+  models.Add(model);
+  MetricsExporter exporter({.version = std::string(Version()),
+                            .backend = host->backend().info().name,
+                            .quantization = options.model.dtype});
+  exporter.AddModel(model.name, host->metrics());
+  const OpenAiApi api(models, [&http](std::function<void()> task) { http->Post(std::move(task)); });
+  const Router router = MakeRouter(
+      {.api = &api, .models = &models, .scrape = [&exporter] { return exporter.Scrape(); }});
+  const HttpGate gate(options.gate, router, clock,
+                      [&host](const Status& status) { CountRejection(host->metrics(), status); });
+  http->Serve(router, gate);
+  PrintExamples(options, model, http->port());
+
+  const Status ended =
+      ServeUntilDone(host->engine(), *http, signal, options.drain_timeout, clock, logger);
+  http->Stop(kLastWrites);
+  return ended;
+}
+
+}  // namespace runahead

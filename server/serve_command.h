@@ -1,0 +1,25 @@
+// `runahead serve`: one model behind HTTP, until a signal. Main thread only.
+#pragma once
+
+#include <chrono>
+
+#include "core/log.h"
+#include "core/status.h"
+#include "server/http_gate.h"
+#include "server/http_server.h"
+#include "server/model_settings.h"
+
+namespace runahead {
+
+struct ServeOptions {
+  ModelSettings model;
+  HttpOptions http;
+  GateOptions gate;
+  std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+};
+
+// Serves until SIGTERM or SIGINT, then drains. Ok after a clean end; else one line with cause and
+// fix.
+Status RunServeCommand(const ServeOptions& options, Logger& logger);
+
+}  // namespace runahead
