@@ -41,8 +41,10 @@ class Engine::Impl {
  private:
   // The engine thread.
   void Serve() {
-    while (!loop_.stop_asked()) {
-      if (!loop_.RunOnce()) WaitForMail(loop_.wait_until());
+    for (;;) {
+      const bool has_more = loop_.RunOnce();
+      if (loop_.stop_asked()) break;
+      if (!has_more) WaitForMail(loop_.wait_until());
     }
     loop_.Shutdown();
   }

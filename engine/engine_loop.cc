@@ -72,14 +72,18 @@ bool EngineLoop::Turn() {
   const TimePoint now = parts_.clock.Now();
   turn_ = {.start = now};
   parts_.status.BeginStep(now);
-  DrainMailbox();
+  bool has_news = DrainMailbox();
   EndDrain(now);
   bool has_more = false;
   wait_until_ = kNoDeadline;
   if (!parts_.status.has_ended() && !stop_asked_) {
     Batch batch = scheduler_.Schedule(now);
     ReportEnded(batch, now);
-    if (!batch.empty()) RunStep(batch);
+    has_news = has_news || !batch.ended.empty();
+    if (!batch.empty()) {
+      if (has_news) Commit();  // nobody should wait for the step to hear of it
+      RunStep(batch);
+    }
     has_more = !batch.empty() || !batch.ended.empty();
     wait_until_ = std::min(batch.wait_until, drain_deadline_);
   }
@@ -96,10 +100,12 @@ void EngineLoop::Shutdown() {
   Commit();
 }
 
-void EngineLoop::DrainMailbox() {
-  for (Message& message : parts_.mailbox.Take()) {
+bool EngineLoop::DrainMailbox() {
+  std::vector<Message> messages = parts_.mailbox.Take();
+  for (Message& message : messages) {
     std::visit([this](auto& content) { On(content); }, message);
   }
+  return !messages.empty();
 }
 
 void EngineLoop::On(SubmitMessage& message) {

@@ -70,7 +70,7 @@ class EngineLoop {
   bool Turn();
 
   // Mail.
-  void DrainMailbox();
+  bool DrainMailbox();  // whether there was any
   void On(SubmitMessage& message);
   void On(const FinishMessage& message);
   void On(const CancelMessage& message);

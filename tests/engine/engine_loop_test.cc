@@ -310,6 +310,17 @@ TEST(EngineLoop, AThrowingRunnerFailsEverybodyAndStaysFailed) {
   EXPECT_EQ(counts.running + counts.waiting, 0u);
 }
 
+TEST(EngineLoop, ALongStepHidesNoCount) {
+  TestLoop test;
+  MetricsSnapshot during;
+  test.runner.before_run = [&](auto) { during = test.metrics.Snapshot(); };
+  Client client = test.Submit(MakeRequest({1}, 2));
+  test.Turn();
+  EXPECT_EQ(during.running, 1u);  // not waiting until the step is over
+  EXPECT_EQ(during.waiting, 0u);
+  EXPECT_TRUE(during.Reconciles());
+}
+
 TEST(EngineLoop, ALongStepTurnsHealthRedFromOutside) {
   TestLoop test;
   std::vector<EngineHealth> seen;
