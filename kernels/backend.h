@@ -79,6 +79,8 @@ class Backend {
   // Set-up only; throws std::bad_alloc.
   virtual DeviceBuffer Allocate(int64_t bytes, MemoryKind kind) = 0;
   virtual std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) = 0;
+  // What a packed [n, k] weight's bytes() will be, without packing one.
+  virtual int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const = 0;
   virtual std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) = 0;
 
   // Null where graphs bring nothing: the caller then runs `forward` itself each time.

@@ -40,10 +40,10 @@ struct SurvivorsView {
 struct ProcessLogitsArgs {
   TensorView logits;                        // [R, V] f32
   std::span<const LogitParams> params;      // [R]
-  std::span<const TokenAdjust> adjusts;     // CSR over rows
-  std::span<const int32_t> adjust_offsets;  // [R + 1]
-  std::span<const int32_t> allowed;  // CSR over rows, ascending ids; an empty range allows all
-  std::span<const int32_t> allowed_offsets;  // [R + 1]
+  std::span<const TokenAdjust> adjusts = {};     // CSR over rows
+  std::span<const int32_t> adjust_offsets = {};  // [R + 1]
+  std::span<const int32_t> allowed = {};  // CSR over rows, ascending ids; an empty range allows all
+  std::span<const int32_t> allowed_offsets = {};  // [R + 1]
   SurvivorsView survivors;                   // out
 };
 
@@ -54,7 +54,7 @@ enum class VerifyMode : uint8_t {
 
 // The name of one row's noise.
 struct SampleRow {
-  NoiseKey key;
+  NoiseKey key = {};
   uint32_t position = 0;  // index in the sequence of the token to be drawn
   bool greedy = false;    // argmax of the logits, lowest id among equals
 };

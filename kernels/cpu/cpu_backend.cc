@@ -35,6 +35,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) override {
     return cpu::PackLinear(canonical, pool_);
   }
+  int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const override {
+    return cpu::PackedLinearBytes(n, k, format);
+  }
   std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) override {
     return cpu::MakeAttentionPlan(limits, pool_.num_threads());
   }

@@ -18,6 +18,12 @@ constexpr int64_t kInlineMacs = 256 * 1024;
 // Rows of x that go over a panel before the next panel, when panels alone cannot feed the threads.
 constexpr int64_t kRowChunk = 32;
 
+int64_t NumPanels(int64_t n) { return (n + kPanelRows - 1) / kPanelRows; }
+
+int64_t PanelBytes(int64_t k, WeightFormat format) {
+  return (format == WeightFormat::kBF16 ? (k + 1) / 2 : k) * kStepBytes;
+}
+
 class PackedLinear final : public LinearWeight {
  public:
   PackedLinear(int64_t n, int64_t k, WeightFormat format)
@@ -30,8 +36,8 @@ class PackedLinear final : public LinearWeight {
   int64_t bytes() const override { return weights_.bytes() + bias_.bytes(); }
 
   bool is_bf16() const { return format_ == WeightFormat::kBF16; }
-  int64_t num_panels() const { return (n() + kPanelRows - 1) / kPanelRows; }
-  int64_t panel_bytes() const { return (is_bf16() ? (k() + 1) / 2 : k()) * kStepBytes; }
+  int64_t num_panels() const { return NumPanels(n()); }
+  int64_t panel_bytes() const { return PanelBytes(k(), format_); }
   void* panel(int64_t p) const { return static_cast<char*>(weights_.data()) + p * panel_bytes(); }
   float* bias() const { return static_cast<float*>(bias_.data()); }
 
@@ -133,6 +139,10 @@ std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool
   });
   FillBias(canonical, weight->bias());
   return weight;
+}
+
+int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) {
+  return NumPanels(n) * (PanelBytes(k, format) + kPanelRows * 4);
 }
 
 void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool) {

@@ -23,6 +23,9 @@ namespace runahead::cpu {
 // Packs with the threads that will read, each its own panels, so that its memory lies near it.
 std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool& pool);
 
+// bytes() of such a weight, without packing one.
+int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format);
+
 // y = x W^T + b for a weight of PackLinear.
 void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool);
 

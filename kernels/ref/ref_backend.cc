@@ -24,6 +24,9 @@ class RefBackend final : public Backend {
   std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) override {
     return ref::PackLinear(canonical);
   }
+  int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat /*format*/) const override {
+    return (n * k + n) * int64_t{sizeof(float)};  // f32 and a bias, whatever the format
+  }
   std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) override {
     return ref::MakeAttentionPlan(limits);
   }
