@@ -156,32 +156,36 @@ std::vector<std::string> Checkpoint::Names() const {
   return names;
 }
 
-Result<HostTensor> Checkpoint::Read(const std::string& name,
-                                    const std::vector<int64_t>& shape) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) return InvalidArgument("the checkpoint has no tensor " + name);
-  const TensorEntry& entry = found->second.entry;
-  if (entry.shape != shape) {
-    return InvalidArgument("tensor " + name + " has shape " + ShapeName(entry.shape) +
+Status Checkpoint::Check(const std::string& name, const std::vector<int64_t>& shape) const {
+  const TensorEntry* entry = Find(name);
+  if (entry == nullptr) return InvalidArgument("the checkpoint has no tensor " + name);
+  if (entry->shape != shape) {
+    return InvalidArgument("tensor " + name + " has shape " + ShapeName(entry->shape) +
                            ", the configuration asks for " + ShapeName(shape));
   }
-  const std::optional<DType> dtype = FloatDType(entry.dtype);
-  if (!dtype) {
-    return InvalidArgument("tensor " + name + " has elements of type " + entry.dtype +
+  if (!FloatDType(entry->dtype)) {
+    return InvalidArgument("tensor " + name + " has elements of type " + entry->dtype +
                            "; F32, F16 and BF16 are supported");
   }
+  return {};
+}
+
+Result<HostTensor> Checkpoint::Read(const std::string& name,
+                                    const std::vector<int64_t>& shape) const {
+  RA_RETURN_IF_ERROR(Check(name, shape));
   RA_CHECK(shape.size() == 1 || shape.size() == 2);
-  const File& file = files_[found->second.file];
+  const auto& [file_index, entry] = tensors_.at(name);
+  const DType dtype = *FloatDType(entry.dtype);
+  const File& file = files_[file_index];
   const char* data = file.mapping->bytes().data() + file.data_offset + entry.begin;
   HostTensor tensor;
-  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(DTypeBytes(*dtype)) != 0) {
+  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(DTypeBytes(dtype)) != 0) {
     tensor.copy.assign(data, data + entry.num_bytes());
     data = tensor.copy.data();
   }
-  void* memory =
-      const_cast<char*>(data);  // views have no const form; nobody writes through this one
-  tensor.view = shape.size() == 1 ? TensorView(memory, *dtype, {shape[0]})
-                                  : TensorView(memory, *dtype, {shape[0], shape[1]});
+  void* memory = const_cast<char*>(data);  // views have no const form; nobody writes through it
+  tensor.view = shape.size() == 1 ? TensorView(memory, dtype, {shape[0]})
+                                  : TensorView(memory, dtype, {shape[0], shape[1]});
   return tensor;
 }
 

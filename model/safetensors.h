@@ -57,6 +57,8 @@ class Checkpoint {
   const TensorEntry* Find(const std::string& name) const;
   std::vector<std::string> Names() const;  // ascending
 
+  // Ok when the tensor is there, has that shape and elements that can be read.
+  Status Check(const std::string& name, const std::vector<int64_t>& shape) const;
   // The tensor, whose shape must be `shape` and whose elements must be F32, F16 or BF16. The view
   // lives as long as both this and the result.
   Result<HostTensor> Read(const std::string& name, const std::vector<int64_t>& shape) const;

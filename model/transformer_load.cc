@@ -54,7 +54,6 @@ class TransformerLoader {
     const std::string head =
         config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
     RA_ASSIGN_OR_RETURN(weights->head, Linear({{head, config_.vocab_size}}, h, false));
-    RA_RETURN_IF_ERROR(source_.Finish());
     LoadRope(*weights);
     return std::unique_ptr<Transformer>(new Transformer(config_, std::move(weights)));
   }

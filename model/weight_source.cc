@@ -4,41 +4,25 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <set>
-#include <string_view>
 #include <utility>
 
 #include "core/dtype.h"
+#include "model/tensor_names.h"
 
 namespace runahead {
 namespace {
 
 class CheckpointSource final : public WeightSource {
  public:
-  CheckpointSource(std::unique_ptr<Checkpoint> checkpoint, bool tie_embeddings)
-      : checkpoint_(std::move(checkpoint)), tie_embeddings_(tie_embeddings) {}
+  explicit CheckpointSource(std::unique_ptr<Checkpoint> checkpoint)
+      : checkpoint_(std::move(checkpoint)) {}
 
   Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) override {
-    fetched_.insert(name);
     return checkpoint_->Read(name, shape);
-  }
-
-  Status Finish() override {
-    for (const std::string& name : checkpoint_->Names()) {
-      if (fetched_.contains(name)) continue;
-      // Old exporters saved the rope's frequencies, and a tied head beside its table.
-      if (name.ends_with("rotary_emb.inv_freq")) continue;
-      if (tie_embeddings_ && name == "lm_head.weight") continue;
-      return InvalidArgument("the checkpoint holds the tensor " + name +
-                             ", which config.json's model does not have");
-    }
-    return {};
   }
 
  private:
   std::unique_ptr<Checkpoint> checkpoint_;
-  bool tie_embeddings_;
-  std::set<std::string> fetched_;
 };
 
 class DummySource final : public WeightSource {
@@ -80,8 +64,6 @@ class DummySource final : public WeightSource {
     return tensor;
   }
 
-  Status Finish() override { return {}; }
-
  private:
   static constexpr size_t kTileElements = 65521;  // the largest prime below 2^16
   std::vector<float> tile_;
@@ -93,8 +75,8 @@ class DummySource final : public WeightSource {
 Result<std::unique_ptr<WeightSource>> OpenCheckpointSource(const std::string& directory,
                                                            const ModelConfig& config) {
   RA_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, Checkpoint::Open(directory));
-  return std::unique_ptr<WeightSource>(
-      std::make_unique<CheckpointSource>(std::move(checkpoint), config.tie_embeddings));
+  RA_RETURN_IF_ERROR(CheckTensors(*checkpoint, config));
+  return std::unique_ptr<WeightSource>(std::make_unique<CheckpointSource>(std::move(checkpoint)));
 }
 
 std::unique_ptr<WeightSource> MakeDummySource() { return std::make_unique<DummySource>(); }

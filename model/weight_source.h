@@ -18,12 +18,10 @@ class WeightSource {
   virtual ~WeightSource() = default;
   // The tensor of that name, which must have that shape ([N] or [N, K]).
   virtual Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) = 0;
-  // Ok when every tensor that matters was fetched.
-  virtual Status Finish() = 0;
 };
 
-// The tensors of a checkpoint directory. Finish() names a tensor that nobody fetched: its model is
-// not the one config.json describes.
+// The tensors of a checkpoint directory, whose headers were checked against the model
+// (CheckTensors).
 Result<std::unique_ptr<WeightSource>> OpenCheckpointSource(const std::string& directory,
                                                            const ModelConfig& config);
 

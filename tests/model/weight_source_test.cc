@@ -1,19 +1,15 @@
 #include "model/weight_source.h"
 
 #include <cmath>
-#include <cstring>
 #include <set>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "tests/model/safetensors_file.h"
+#include "tests/model/test_model.h"
 
 namespace runahead {
 namespace {
-
-using testing::HasSubstr;
 
 std::vector<float> Values(const HostTensor& tensor) {
   std::vector<float> values;
@@ -49,7 +45,6 @@ TEST(DummySourceTest, RowsDifferAndTensorsDiffer) {
   EXPECT_GT(rows.size(), 1990u);
   const auto gains = Values(source->Fetch("input_layernorm.weight", {5}).value());
   EXPECT_EQ(gains, std::vector<float>(5, 1.0f));
-  EXPECT_TRUE(source->Finish().ok());
 }
 
 TEST(DummySourceTest, TheSameEveryTime) {
@@ -59,43 +54,13 @@ TEST(DummySourceTest, TheSameEveryTime) {
             Values(two->Fetch("a.weight", {8, 16}).value()));
 }
 
-class CheckpointSourceTest : public testing::Test {
- protected:
-  // One U8-sized tensor of each name.
-  void Write(const std::vector<std::string>& names) {
-    std::string header;
-    for (size_t i = 0; i < names.size(); ++i) {
-      header += (i > 0 ? ",\"" : "{\"") + names[i] + R"(":{"dtype":"F16","shape":[1],)" +
-                "\"data_offsets\":[" + std::to_string(2 * i) + "," + std::to_string(2 * i + 2) +
-                "]}";
-    }
-    folder_.Write("model.safetensors",
-                  SafetensorsBytes(header + "}", std::string(2 * names.size(), 'x')));
-  }
-  TestFolder folder_;
-};
-
-TEST_F(CheckpointSourceTest, ATensorNobodyFetchedIsNamed) {
-  Write({"a", "layers.0.self_attn.q_proj.bias"});
-  const auto source = OpenCheckpointSource(folder_.path(), {}).value();
-  ASSERT_TRUE(source->Fetch("a", {1}).ok());
-  EXPECT_THAT(source->Finish().message(), HasSubstr("self_attn.q_proj.bias"));
-}
-
-TEST_F(CheckpointSourceTest, HarmlessLeftoversAreIgnored) {
-  Write({"a", "layers.0.rotary_emb.inv_freq", "lm_head.weight"});
-  ModelConfig config;
-  config.tie_embeddings = true;
-  const auto tied = OpenCheckpointSource(folder_.path(), config).value();
-  ASSERT_TRUE(tied->Fetch("a", {1}).ok());
-  EXPECT_TRUE(tied->Finish().ok());
-  const auto untied = OpenCheckpointSource(folder_.path(), {}).value();
-  ASSERT_TRUE(untied->Fetch("a", {1}).ok());
-  EXPECT_THAT(untied->Finish().message(), HasSubstr("lm_head.weight"));
-}
-
-TEST_F(CheckpointSourceTest, NoCheckpointIsAnError) {
-  EXPECT_EQ(OpenCheckpointSource(folder_.path(), {}).status().code(), StatusCode::kNotFound);
+TEST(CheckpointSourceTest, GivesTheTensorsOfACheckedCheckpoint) {
+  const auto config = LoadModelConfig(GoldenModel("llama_gqa")).value();
+  const auto source = OpenCheckpointSource(GoldenModel("llama_gqa"), config).value();
+  EXPECT_EQ(source->Fetch("model.norm.weight", {32})->view.dtype, DType::kF32);
+  EXPECT_FALSE(source->Fetch("model.norm.weight", {33}).ok());
+  EXPECT_FALSE(OpenCheckpointSource(GoldenModel("llama_bias"), config).ok());
+  EXPECT_EQ(OpenCheckpointSource("/nowhere", config).status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace

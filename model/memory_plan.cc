@@ -1,0 +1,94 @@
+#include "model/memory_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "model/safetensors.h"
+#include "model/tensor_names.h"
+
+namespace runahead {
+namespace {
+
+// "1.25 GiB"
+std::string Amount(int64_t bytes) {
+  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  std::array<char, 32> text = {};
+  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.2f %s", value, kUnits[unit]);
+  return text.data();
+}
+
+std::string Line(const std::string& label, int64_t bytes, const std::string& note) {
+  std::array<char, 96> text = {};
+  std::snprintf(text.data(), text.size(), "%-12s %20lld bytes  %11s  ", label.c_str(),
+                static_cast<long long>(bytes), Amount(bytes).c_str());
+  return text.data() + note + "\n";
+}
+
+}  // namespace
+
+int64_t MemoryPlan::BlocksWithin(int64_t budget_bytes) const {
+  return std::max<int64_t>(0, (budget_bytes - fixed_bytes()) / block_bytes());
+}
+
+int64_t MemoryPlan::BlocksFor(int64_t num_tokens) const {
+  return (num_tokens + kv_shape.block_size - 1) / kv_shape.block_size;
+}
+
+MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
+                      const MemoryRequest& request) {
+  const int64_t h = config.hidden_size;
+  const int64_t v = config.vocab_size;
+  const int64_t d = config.head_dim;
+  const int64_t q = config.num_heads * d;
+  const int64_t ffn = config.intermediate_size;
+  const auto packed = [&](int64_t n, int64_t k) {
+    return backend.PackedLinearBytes(n, k, request.weight_format);
+  };
+  MemoryPlan plan;
+  plan.num_weights = config.NumWeights();
+  plan.linear_bytes =
+      packed(v, h) + config.num_layers * (packed(config.qkv_rows(), h) + packed(h, q) +
+                                          packed(2 * ffn, h) + packed(h, ffn));
+  plan.table_bytes = v * h * (request.weight_format == WeightFormat::kF32 ? 4 : 2);
+  const int64_t gains = config.num_layers * (2 * h + (config.qk_norm ? 2 * d : 0)) + h;
+  plan.small_bytes = 4 * (gains + request.limits.max_context * d);
+  plan.workspace_bytes =
+      ModelRunner::WorkspaceBytes(config, request.limits, backend.info().activation_dtype);
+  plan.kv_shape = {.num_layers = config.num_layers,
+                   .num_kv_heads = config.num_kv_heads,
+                   .head_dim = config.head_dim,
+                   .block_size = request.limits.block_size,
+                   .dtype = request.kv_dtype};
+  return plan;
+}
+
+std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks) {
+  const KvCacheShape& kv = plan.kv_shape;
+  const std::string blocks =
+      std::to_string(num_blocks) + " blocks of " + std::to_string(kv.block_size) + " tokens, " +
+      std::to_string(plan.block_bytes()) + " bytes each (2 x " + std::to_string(kv.num_layers) +
+      " layers x " + std::to_string(kv.num_kv_heads) + " heads x " + std::to_string(kv.head_dim) +
+      " x " + std::to_string(DTypeBytes(kv.dtype)) + " bytes a token)";
+  return Line(
+             "weights", plan.weight_bytes(),
+             std::to_string(plan.num_weights) + " parameters as packed, embedding and rope table") +
+         Line("KV cache", num_blocks * plan.block_bytes(), blocks) +
+         Line("workspace", plan.workspace_bytes, "activations and logits") +
+         Line("total", plan.TotalBytes(num_blocks), "");
+}
+
+Result<int64_t> CheckCheckpoint(const std::string& directory, const ModelConfig& config) {
+  RA_ASSIGN_OR_RETURN(const std::unique_ptr<Checkpoint> checkpoint, Checkpoint::Open(directory));
+  RA_RETURN_IF_ERROR(CheckTensors(*checkpoint, config));
+  int64_t bytes = 0;
+  for (const std::string& name : checkpoint->Names()) bytes += checkpoint->Find(name)->num_bytes();
+  return bytes;
+}
+
+}  // namespace runahead

@@ -1,0 +1,28 @@
+// Names and shapes of a Llama-family checkpoint's tensors. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "model/model_config.h"
+#include "model/safetensors.h"
+
+namespace runahead {
+
+struct NamedShape {
+  std::string name;
+  std::vector<int64_t> shape;  // [N] or [N, K]
+};
+
+// Every tensor of the model, each once: the embedding, layer by layer, the last norm, the head
+// unless tied.
+std::vector<NamedShape> TensorsOf(const ModelConfig& config);
+
+// Checks by the headers alone that a checkpoint holds every tensor of the model in the right shape,
+// and none that the model has no place for (its model would be another one than config.json
+// describes).
+Status CheckTensors(const Checkpoint& checkpoint, const ModelConfig& config);
+
+}  // namespace runahead
