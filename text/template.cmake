@@ -9,6 +9,8 @@ runahead_library(
        jinja/sequence_filters.cc jinja/string_methods.cc jinja/string_predicates.cc jinja/tests.cc
        jinja/text_filters.cc jinja/text_ops.cc jinja/unicode_tables.cc jinja/value.cc
   DEPS runahead_core nlohmann_json::nlohmann_json
-  TESTS chat_template_load_test.cc chat_template_test.cc detokenizer_test.cc stop_matcher_test.cc
+  TESTS chat_template_load_test.cc chat_template_test.cc detokenizer_test.cc
+        detokenizer_tokenizers_test.cc stop_matcher_test.cc
         utf8_test.cc jinja/characters_test.cc jinja/format_test.cc jinja/lexer_test.cc
-        jinja/limits_test.cc jinja/parser_test.cc)
+        jinja/limits_test.cc jinja/parser_test.cc
+  TEST_DEPS runahead_tokenizer)

@@ -100,5 +100,17 @@ TEST_F(ChatTemplateLoad, WhatTheTemplateRaisesIsTheClientsError) {
   EXPECT_EQ(text.status().message(), "roles must alternate");
 }
 
+TEST(ChatTemplateOfTheDemoModel, Renders) {
+  const auto loaded = ChatTemplate::Load(RUNAHEAD_SOURCE_DIR "/models/demo/target");
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  const Json messages = Json::array({{{"role", "user"}, {"content", "Count to three."}}});
+  const auto open = loaded->Render(messages, {});
+  ASSERT_TRUE(open.ok()) << open.status().message();
+  EXPECT_NE(open->find("Count to three."), std::string::npos);
+  ChatTemplate::Options closed;
+  closed.add_generation_prompt = false;
+  EXPECT_LT(loaded->Render(messages, closed)->size(), open->size());
+}
+
 }  // namespace
 }  // namespace runahead
