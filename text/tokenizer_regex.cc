@@ -1,7 +1,9 @@
 #include "text/tokenizer_regex.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -101,12 +103,60 @@ Status TranslateClass(std::string_view pattern, size_t* at, std::string* out) {
   return Refuse(pattern, "an unterminated class is");
 }
 
-using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
-using MatchContext = std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)>;
-using JitStack = std::unique_ptr<pcre2_jit_stack, decltype(&pcre2_jit_stack_free)>;
+// One search through one text: what PCRE2 needs for it, made only as it is needed.
+class Search {
+ public:
+  Search(const pcre2_code* code, std::string_view text)
+      : code_(code), text_(text), match_(pcre2_match_data_create(1, nullptr)) {
+    // PCRE2 allows 10 million steps back, which a run of that many spaces takes in all honesty.
+    if (text.size() >= kLongTextBytes) {
+      context_.reset(pcre2_match_context_create(nullptr));
+      pcre2_set_match_limit(
+          context_.get(), kDefaultMatchLimit + static_cast<uint32_t>(std::min<size_t>(
+                                                   text.size(), UINT32_MAX - kDefaultMatchLimit)));
+    }
+  }
 
-constexpr size_t kJitStackBytes = size_t{32} << 10;
-constexpr size_t kMaxJitStackBytes = size_t{8} << 20;  // a long run that backtracks uses some
+  // The first match from `at` on, or nothing. The text is known to be valid UTF-8; checking it
+  // again at every match would cost its square.
+  std::optional<Stretch> Next(size_t at) {
+    int count = Match(at, PCRE2_NO_UTF_CHECK);
+    if (count == PCRE2_ERROR_JIT_STACKLIMIT && stack_ == nullptr) {
+      // The machine stack's 32 KiB do for nearly every text, so a larger one is made on demand.
+      if (context_ == nullptr) context_.reset(pcre2_match_context_create(nullptr));
+      stack_.reset(pcre2_jit_stack_create(kJitStackBytes, kMaxJitStackBytes, nullptr));
+      pcre2_jit_stack_assign(context_.get(), nullptr, stack_.get());
+      count = Match(at, PCRE2_NO_UTF_CHECK);
+    }
+    if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = Match(at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
+    if (count < 0) return {};
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match_.get());
+    if (bounds[0] < at || bounds[1] < bounds[0]) return {};  // \K in odd places
+    return Stretch{bounds[0], bounds[1], true};
+  }
+
+ private:
+  struct Free {
+    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+    void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
+  };
+  static constexpr size_t kLongTextBytes = size_t{1} << 20;
+  static constexpr uint32_t kDefaultMatchLimit = 10'000'000;
+  static constexpr size_t kJitStackBytes = size_t{32} << 10;
+  static constexpr size_t kMaxJitStackBytes = size_t{8} << 20;
+
+  int Match(size_t at, uint32_t options) {
+    return pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(), at, options,
+                       match_.get(), context_.get());
+  }
+
+  const pcre2_code* code_;
+  std::string_view text_;
+  std::unique_ptr<pcre2_match_data, Free> match_;
+  std::unique_ptr<pcre2_match_context, Free> context_;
+  std::unique_ptr<pcre2_jit_stack, Free> stack_;
+};
 
 }  // namespace
 
@@ -169,43 +219,23 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
 }
 
 void Regex::FindAll(std::string_view text, std::vector<Stretch>* stretches) const {
-  const MatchData match(pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
-  MatchContext context(nullptr, pcre2_match_context_free);
-  JitStack stack(nullptr, pcre2_jit_stack_free);
-  const pcre2_code* code = compiled_->code.get();
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  if (text.empty()) return;
+  Search search(compiled_->code.get(), text);
   size_t covered = 0;  // end of the last match
   bool matched_before = false;
-  for (size_t at = 0; at <= text.size() && !text.empty();) {
-    // The text is known to be valid; checking it again at every match would cost its square.
-    int count =
-        pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, match.get(), context.get());
-    if (count == PCRE2_ERROR_JIT_STACKLIMIT && context == nullptr) {
-      // The machine stack's 32 KiB do for nearly every text, so a larger one is made on demand.
-      context.reset(pcre2_match_context_create(nullptr));
-      stack.reset(pcre2_jit_stack_create(kJitStackBytes, kMaxJitStackBytes, nullptr));
-      pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
-      continue;
-    }
-    if (count == PCRE2_ERROR_JIT_STACKLIMIT) {
-      count = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                          match.get(), context.get());
-    }
-    if (count < 0) break;
-    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
-    const size_t begin = bounds[0];
-    const size_t end = bounds[1];
-    if (end < begin) break;  // \K inside a look-around
-    if (begin == end && matched_before && end == covered) {
+  for (size_t at = 0; at <= text.size();) {
+    const std::optional<Stretch> match = search.Next(at);
+    if (!match) break;
+    if (match->begin == match->end && matched_before && match->end == covered) {
       // An empty match right behind the last one would not advance.
-      at = end < text.size() ? end + DecodeUtf8(text, end).num_bytes : end + 1;
+      at = covered < text.size() ? covered + DecodeUtf8(text, covered).num_bytes : covered + 1;
       continue;
     }
-    if (covered < begin) stretches->push_back({covered, begin, false});
-    stretches->push_back({begin, end, true});
-    covered = end;
+    if (covered < match->begin) stretches->push_back({covered, match->begin, false});
+    stretches->push_back(*match);
+    covered = match->end;
     matched_before = true;
-    at = end;
+    at = covered;
   }
   if (covered < text.size()) stretches->push_back({covered, text.size(), false});
 }

@@ -222,14 +222,12 @@ TEST(TokenizerJsonTest, WhatIsNoJsonObjectIsRefused) {
   }
 }
 
-TEST(TokenizerJsonTest, EverySequenceDepthGivesAnAnswer) {
-  Json nested = {{"type", "NFC"}};
-  for (int i = 0; i < 5000; ++i) {
-    nested = {{"type", "Sequence"}, {"normalizers", Json::array({std::move(nested)})}};
+TEST(TokenizerJsonTest, DeeplyNestedSequencesAreRefused) {
+  std::string nested = R"({"type": "NFC"})";
+  for (int i = 0; i < 500; ++i) {
+    nested = R"({"type": "Sequence", "normalizers": [)" + nested + "]}";
   }
-  Json json = Valid();
-  json["normalizer"] = std::move(nested);
-  const auto tokenizer = ParseTokenizerJson(json.dump());
+  const auto tokenizer = ParseTokenizerJson(R"({"normalizer": )" + nested + "}");
   EXPECT_THAT(tokenizer.status().message(), HasSubstr("too deeply"));
 }
 
