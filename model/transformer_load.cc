@@ -189,12 +189,11 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
                                                        const std::string& directory,
                                                        const LoadOptions& options) {
   RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
-  std::unique_ptr<WeightSource> source = MakeDummySource();
-  if (options.format == LoadFormat::kAuto) {
-    RA_ASSIGN_OR_RETURN(source, OpenCheckpointSource(directory, config));
-  }
-  Result<std::unique_ptr<Transformer>> loaded =
-      TransformerLoader(backend, config, *source, options).Load();
+  Result<std::unique_ptr<WeightSource>> source = options.format == LoadFormat::kDummy
+                                                     ? MakeDummySource()
+                                                     : OpenCheckpointSource(directory, config);
+  auto loaded = source.ok() ? TransformerLoader(backend, config, **source, options).Load()
+                            : Result<std::unique_ptr<Transformer>>(source.status());
   if (loaded.ok()) return loaded;
   return Status(loaded.status().code(), directory + ": " + loaded.status().message());
 }
