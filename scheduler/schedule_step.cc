@@ -87,13 +87,23 @@ bool Scheduler::HoldsBackFirstBatch(TimePoint now, Batch& batch) const {
   return true;
 }
 
-// Rule 2.
+// Rule 2. Nobody is preempted for one who would not fit even then.
 void Scheduler::PreemptForPriority() {
-  while (queues_.HasWaiting() && queues_.HasRunning() &&
-         queues_.first_waiting().priority() < queues_.last_running().priority()) {
+  while (queues_.HasWaiting() && queues_.HasRunning()) {
     const Sequence& first = queues_.first_waiting();
-    const bool has_place = queues_.num_running() < config_.max_num_seqs;
-    if (has_place && blocks_.CanAdmit(first, PromptBlocksFor(first), queues_.num_running())) return;
+    int num_behind = 0;  // running sequences that must give way to it, at the back of running()
+    int num_freed = 0;   // blocks they would leave
+    for (const Sequence* sequence : queues_.running()) {
+      if (sequence->priority() <= first.priority()) continue;
+      ++num_behind;
+      num_freed += blocks_.NumOwn(*sequence);
+    }
+    if (num_behind == 0) return;
+    const BlockTable& prompt_blocks = PromptBlocksFor(first);
+    const int num_reserved = queues_.num_running();
+    const bool has_place = num_reserved < config_.max_num_seqs;
+    if (has_place && blocks_.CanAdmit(first, prompt_blocks, num_reserved)) return;
+    if (!blocks_.CanAdmit(first, prompt_blocks, num_reserved - num_behind - num_freed)) return;
     Preempt(queues_.last_running());
   }
 }

@@ -59,6 +59,14 @@ bool SequenceBlocks::TryAdmit(Sequence& sequence, const BlockTable& prompt_block
   return true;
 }
 
+int SequenceBlocks::NumOwn(const Sequence& sequence) const {
+  int num_own = 0;
+  for (const int32_t id : sequence.block_table().ids()) {
+    num_own += pool_.num_refs(BlockId{id}) == 1 ? 1 : 0;
+  }
+  return num_own;
+}
+
 bool SequenceBlocks::TryCover(Sequence& sequence, int num_tokens) {
   return sequence.block_table_.TryGrow(pool_, BlocksFor(num_tokens));
 }

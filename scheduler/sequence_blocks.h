@@ -29,10 +29,13 @@ class SequenceBlocks {
   //   choice 1      [  "   ][  "   ][ prompt end | its own output.. ]
   //
   // (the last prompt token is run once more, to sample from). False, and nothing changed, unless
-  // num_reserved blocks stay free.
+  // num_reserved blocks stay free (negative: as if so many more were free).
   bool TryAdmit(Sequence& sequence, const BlockTable& prompt_blocks, int num_reserved,
                 Batch& batch);
   bool CanAdmit(const Sequence& sequence, const BlockTable& prompt_blocks, int num_reserved) const;
+
+  // Blocks that only this sequence uses: what its preemption would free.
+  int NumOwn(const Sequence& sequence) const;
 
   // Adds blocks until the table covers num_tokens tokens; all or nothing.
   bool TryCover(Sequence& sequence, int num_tokens);

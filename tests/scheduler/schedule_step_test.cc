@@ -85,6 +85,25 @@ TEST(ScheduleStepTest, ABetterPriorityTakesTheBlocksOfRunningRequests) {
   serving.ExpectFakeContinuations();
 }
 
+// Ten blocks: the first holds six of them and will not give way, so the second urgent request,
+// which needs seven, would gain nothing from the two of the third.
+TEST(ScheduleStepTest, NobodyGivesWayToOneWhoWouldNotFitEvenThen) {
+  Serving serving({.num_blocks = 10, .block_size = 4});
+  const uint64_t first =
+      serving.Submit({.prompt = FakePrompt(23, 1), .max_tokens = 4, .priority = -1});
+  const uint64_t ordinary = serving.Submit({.prompt = FakePrompt(6, 2), .max_tokens = 20});
+  serving.Step();
+  const uint64_t second =
+      serving.Submit({.prompt = FakePrompt(27, 3), .max_tokens = 3, .priority = -1});
+  while (serving.Of(first).end == EndReason::kNone) {
+    EXPECT_GT(serving.NumRun(ordinary), 0);
+    EXPECT_EQ(serving.NumRun(second), 0);
+    ASSERT_TRUE(serving.Step());
+  }
+  serving.RunUntilIdle();
+  serving.ExpectFakeContinuations();
+}
+
 // Rule 3.
 TEST(ScheduleStepTest, DecodesRunEveryStepWhileALongPromptIsComputed) {
   Serving serving(
