@@ -293,6 +293,14 @@ TEST_F(DraftRules, APromptIsNotDelayedByDrafts) {
   EXPECT_EQ(batch.sequences[0].num_draft + batch.sequences[1].num_draft, 0);
 }
 
+TEST_F(DraftRules, AWishHoldsForOneStep) {
+  Decode(1);
+  serving_.Step(Limits(2));
+  EXPECT_GT(serving_.last_run[Serving::Key(ids_[0], 0)].num_draft, 0);
+  serving_.Step();
+  EXPECT_EQ(serving_.last_run[Serving::Key(ids_[0], 0)].num_draft, 0);
+}
+
 TEST_F(DraftRules, ADraftNeverPassesTheLastTokenARequestMayHave) {
   Decode(1);
   for (int i = 0; i < 8; ++i) serving_.Step();  // nine of twelve
