@@ -11,12 +11,10 @@ import pathlib
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from . import data
 from .model import SHAPES, Llama
-from .optim import Optimizer
-from .train import Run, add_run_arguments, loop
+from .train import Task, add_run_arguments, held_out_mean, start
 
 
 def hybrid_loss(
@@ -36,16 +34,14 @@ def hybrid_loss(
     ).sum() / total
 
 
-def pair_loss(
-    target, draft, ids: torch.Tensor, weights: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def pair_loss(target, draft, ids: torch.Tensor, weights: torch.Tensor):
+    """hybrid_loss of rows; ids and weights [S, T + 1]."""
     with torch.autocast(ids.device.type, dtype=torch.bfloat16):
         with torch.no_grad():
             target_logits = target(ids[:, :-1])
         draft_logits = draft(ids[:, :-1])
-    return hybrid_loss(
-        target_logits.flatten(0, 1), draft_logits.flatten(0, 1), weights[:, 1:].flatten()
-    )
+    rows = target_logits.flatten(0, 1), draft_logits.flatten(0, 1), weights[:, 1:].flatten()
+    return hybrid_loss(*rows)
 
 
 class OnPolicyText:
@@ -71,66 +67,54 @@ class OnPolicyText:
         return np.array(rows, dtype=np.int64), np.array(row_weights, dtype=np.float32)
 
 
+class DistillTask(Task):
+    """Every second batch is the target's own text where there is some; the held-out figure is 1 - acceptance."""
+
+    def __init__(self, model, tokenizer, args, device):
+        super().__init__(model, tokenizer, args, device)
+        self.target = Llama(SHAPES["target"]).to(device).eval()
+        self.target.load_state_dict(part(args.target, "target"))
+        self.own_text = OnPolicyText(args.on_policy) if args.on_policy else None
+        self.pair = torch.compile(pair_loss, dynamic=False) if args.compile else pair_loss
+
+    def batch(self, step: int):
+        if self.own_text is None or step % 2 == 0:
+            return super().batch(step)
+        tokens, length = self.args.tokens_per_step, data.row_length(step)
+        return self.own_text.batch(self.args.seed * 1_000_003 + step, tokens, length)
+
+    def loss(self, ids, weights):
+        return self.pair(self.target, self.model, ids, weights)[0]
+
+    @torch.no_grad()
+    def held_out(self) -> float:
+        value = lambda i, w: 1.0 - pair_loss(self.target, self.model, i, w)[1]  # noqa: E731
+        return held_out_mean(value, self.tokenizer, self.device)
+
+
+def part(path: pathlib.Path, name: str) -> dict:
+    """The weights of one model, from a file of that model alone or of the pair."""
+    weights = torch.load(path, weights_only=True)
+    prefix = name + "."
+    own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
+    return own or weights
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--target", type=pathlib.Path, required=True, help="weights.pt of the target"
+        "--target", type=pathlib.Path, required=True, help="weights.pt of target or pair"
     )
-    parser.add_argument(
-        "--on-policy",
-        type=pathlib.Path,
-        help="the target's own text; every second batch comes from it",
-    )
-    parser.add_argument("--start", type=pathlib.Path, help="weights.pt to start the draft from")
+    parser.add_argument("--start", type=pathlib.Path, help="weights.pt the draft starts from")
+    parser.add_argument("--on-policy", type=pathlib.Path, help="file made by on_policy.py")
     add_run_arguments(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = Tokenizer.from_file(str(args.tokenizer))
-    target = Llama(SHAPES["target"]).to(device).eval()
-    target.load_state_dict(torch.load(args.target, weights_only=True))
     draft = Llama(SHAPES["draft"]).to(device)
     if args.start:
-        draft.load_state_dict(torch.load(args.start, weights_only=True))
-    run = Run(args.run, draft, Optimizer(draft, args.muon_lr, args.adam_lr))
-    own_text = OnPolicyText(args.on_policy) if args.on_policy else None
-    loss_of = torch.compile(pair_loss, dynamic=False) if args.compile else pair_loss
-
-    def step_loss(step: int):
-        length = data.row_length(step)
-        if own_text and step % 2:
-            ids, weights = own_text.batch(
-                args.seed * 1_000_003 + step, args.tokens_per_step, length
-            )
-        else:
-            ids, weights = data.batch(tokenizer, args.seed, step, args.tokens_per_step, length)
-        return (
-            loss_of(
-                target,
-                draft,
-                torch.from_numpy(ids).to(device),
-                torch.from_numpy(weights).to(device),
-            )[0],
-            args.tokens_per_step,
-        )
-
-    @torch.no_grad()
-    def rejected() -> float:
-        """1 - acceptance over the answer tokens of held-out corpus text, temperature 1."""
-        ids, weights = data.batch(tokenizer, 77, 0, 8192, 1024, "held_out")
-        weights = (weights == 1.0).astype("float32")
-        return (
-            1.0
-            - pair_loss(
-                target,
-                draft,
-                torch.from_numpy(ids).to(device),
-                torch.from_numpy(weights).to(device),
-            )[1].item()
-        )
-
-    loop(run, args, step_loss, rejected)
+        draft.load_state_dict(part(args.start, "draft"))
+    start(args, draft, DistillTask)
 
 
 if __name__ == "__main__":

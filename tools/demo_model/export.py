@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from . import data
+from .distill import part
 from .model import SHAPES, Llama, ModelConfig
 
 
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--tokenizer-dir", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     args = parser.parse_args()
-    export(args.shape, torch.load(args.weights, weights_only=True), args.tokenizer_dir, args.out)
+    export(args.shape, part(args.weights, args.shape), args.tokenizer_dir, args.out)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from . import data
 from .corpus import conversations
+from .distill import part
 from .generate import generate
 from .model import SHAPES, Llama
 
@@ -36,7 +37,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = Tokenizer.from_file(str(args.tokenizer))
     target = Llama(SHAPES["target"]).to(device).eval()
-    target.load_state_dict(torch.load(args.target, weights_only=True))
+    target.load_state_dict(part(args.target, "target"))
     stream = conversations(args.seed, "train")
     ids, weights, starts = [], [], [0]
     end = time.monotonic() + 60 * args.minutes

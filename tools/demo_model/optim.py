@@ -2,6 +2,8 @@
 
 import torch
 
+CONSTANT = "draft."  # parameters of this prefix keep their learning rate (joint.py)
+
 
 def orthogonalise(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """stack [n, rows, cols] f32 -> roughly the nearest semi-orthogonal matrices.
@@ -36,8 +38,12 @@ class Optimizer:
         self.rank, self.muon_lr, self.adam_lr = rank, args.muon_lr, args.adam_lr
         self.weight_decay, self.momentum, self.momenta = 0.02, 0.95, momenta
         self.owned = {name for k, name in enumerate(momenta) if k % size == rank}
-        others = [p for n, p in self.parameters if n not in momenta]
-        self.adam = torch.optim.AdamW(others, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
+        others = [(n, p) for n, p in self.parameters if n not in momenta]
+        constant = [p for n, p in others if n.startswith(CONSTANT)]
+        decaying = [p for n, p in others if not n.startswith(CONSTANT)]
+        groups = [{"params": decaying, "constant": False}, {"params": constant, "constant": True}]
+        groups = [group for group in groups if group["params"]]
+        self.adam = torch.optim.AdamW(groups, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
     @torch.no_grad()
     def step(self, gradients: list[torch.Tensor], factor: float) -> None:
@@ -47,14 +53,15 @@ class Optimizer:
         groups: dict[tuple, list] = {}
         for (name, parameter), gradient in zip(self.parameters, gradients):
             if name in self.owned:
-                groups.setdefault(tuple(parameter.shape), []).append((name, parameter, gradient))
+                key = (tuple(parameter.shape), name.startswith(CONSTANT))
+                groups.setdefault(key, []).append((name, parameter, gradient))
             elif name not in self.momenta and self.rank == 0:
                 parameter.grad = gradient * clip
-        for shape, group in groups.items():
-            self._muon(shape, group, clip, self.muon_lr * factor)
+        for (shape, constant), group in groups.items():
+            self._muon(shape, group, clip, self.muon_lr * (1.0 if constant else factor))
         if self.rank == 0:
             for settings in self.adam.param_groups:
-                settings["lr"] = self.adam_lr * factor
+                settings["lr"] = self.adam_lr * (1.0 if settings["constant"] else factor)
             self.adam.step()
 
     def _muon(self, shape: tuple, group: list, clip: float, lr: float) -> None:

@@ -1,6 +1,6 @@
 """Trains one model of the pair on the corpus; resumable, on CPU or GPU.
 
-    python -m tools.demo_model.train --shape target --tokenizer DIR/tokenizer.json --run RUNDIR --minutes 60
+python -m tools.demo_model.train --shape target --tokenizer DIR/tokenizer.json --run RUNDIR --minutes 60
 """
 
 import argparse
@@ -67,7 +67,12 @@ class Run:
         (self.folder / "part.tmp").rename(self.folder / name)
 
     def log(self, **values) -> None:
-        row = {"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **values}
+        row = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 1),
+            **values,
+        }
         with (self.folder / "log.jsonl").open("a") as out:
             out.write(json.dumps(row) + "\n")
 
@@ -75,19 +80,27 @@ class Run:
 class Task:
     """What a worker trains: batches, a loss of a micro batch, and a held-out figure."""
 
+    objective = staticmethod(weighted_loss)
+
     def __init__(self, model, tokenizer, args, device):
         self.model, self.tokenizer, self.args, self.device = model, tokenizer, args, device
-        self.compiled = torch.compile(weighted_loss, dynamic=False) if args.compile else weighted_loss
+        loss = self.objective
+        self.compiled = torch.compile(loss, dynamic=False) if args.compile else loss
 
     def batch(self, step: int):
         length = data.row_length(step)
-        return data.batch(self.tokenizer, self.args.seed, step, self.args.tokens_per_step, length)
+        args = self.args
+        return data.batch(
+            self.tokenizer, args.seed, step, args.tokens_per_step, length, echo_share=args.echo
+        )
 
     def loss(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         return self.compiled(self.model, ids, weights)
 
     def held_out(self) -> float:
-        return held_out_mean(lambda i, w: weighted_loss(self.model, i, w), self.tokenizer, self.device)
+        return held_out_mean(
+            lambda i, w: weighted_loss(self.model, i, w), self.tokenizer, self.device
+        )
 
 
 def run_step(rank: int, team: Team, task: Task, step: int) -> None:
@@ -97,7 +110,10 @@ def run_step(rank: int, team: Team, task: Task, step: int) -> None:
     count = len(ids) // rows
     while (micro := team.take()) < count:
         part = slice(micro * rows, (micro + 1) * rows)
-        loss = task.loss(torch.from_numpy(ids[part]).to(task.device), torch.from_numpy(weights[part]).to(task.device))
+        loss = task.loss(
+            torch.from_numpy(ids[part]).to(task.device),
+            torch.from_numpy(weights[part]).to(task.device),
+        )
         (loss / count).backward()
         team.losses[rank] += loss.item() / count
 
@@ -166,14 +182,21 @@ def start(args, model, task_class) -> None:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True)
     parser.add_argument("--run", type=pathlib.Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock length of the schedule")
-    parser.add_argument("--steps", type=int, default=0, help="length in steps instead (reproducible)")
-    parser.add_argument("--decay", type=float, default=0.4, help="share of the schedule that decays to zero")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="wall-clock length of the schedule"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=0, help="length in steps instead (reproducible)"
+    )
+    parser.add_argument(
+        "--decay", type=float, default=0.4, help="share of the schedule that decays to zero"
+    )
     parser.add_argument("--tokens-per-step", type=int, default=8192)
     parser.add_argument("--micro-tokens", type=int, default=1024)
     parser.add_argument("--processes", type=int, default=2, help="single-threaded workers on a CPU")
     parser.add_argument("--threads", type=int, default=2, help="threads where there is one process")
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--echo", type=float, default=data.ECHO_SHARE, help="see data.echo")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=3e-3)
     parser.add_argument("--eval-steps", type=int, default=200)
