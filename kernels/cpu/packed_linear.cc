@@ -1,6 +1,7 @@
 #include "kernels/cpu/packed_linear.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "core/check.h"
@@ -97,20 +98,32 @@ void FillBias(const HostLinear& canonical, float* bias) {
   }
 }
 
-// Interleaves the panel's 32 rows; `rows` are its source rows. Memory is zero where there is
-// nothing to write.
+// A pair of bf16 as the low and high half of a unit.
+uint32_t PairAt(const SourceRow& row, int64_t k, int64_t count) {
+  uint32_t pair = 0;
+  if (row.dtype == DType::kBF16 && k + 1 < count) {
+    std::memcpy(&pair, static_cast<const BFloat16*>(row.data) + k, sizeof(pair));
+    return pair;
+  }
+  pair = BFloat16At(row, k).bits;
+  if (k + 1 < count) pair |= uint32_t{BFloat16At(row, k + 1).bits} << 16;
+  return pair;
+}
+
+// Interleaves the panel's 32 rows, reading 32 streams and writing one. Rows beyond N stay zero.
 void FillPanel(const SourceRow* rows, const PackedLinear& weight, void* panel) {
-  const int64_t per_unit = weight.is_bf16() ? 2 : 1;
-  for (int r = 0; r < kPanelRows; ++r) {
-    if (rows[r].data == nullptr) continue;
-    if (weight.is_bf16()) {
-      auto* to = static_cast<BFloat16*>(panel) + r * per_unit;
-      for (int64_t k = 0; k < weight.k(); ++k) {
-        to[k / 2 * kPanelRows * 2 + k % 2] = BFloat16At(rows[r], k);
-      }
-    } else {
-      auto* to = static_cast<float*>(panel) + r;
-      for (int64_t k = 0; k < weight.k(); ++k) to[k * kPanelRows] = ElementAt(rows[r], k);
+  int num_rows = 0;
+  while (num_rows < kPanelRows && rows[num_rows].data != nullptr) ++num_rows;
+  const int64_t count = weight.k();
+  if (weight.is_bf16()) {
+    auto* to = static_cast<uint32_t*>(panel);
+    for (int64_t k = 0; k < count; k += 2, to += kPanelRows) {
+      for (int r = 0; r < num_rows; ++r) to[r] = PairAt(rows[r], k, count);
+    }
+  } else {
+    auto* to = static_cast<float*>(panel);
+    for (int64_t k = 0; k < count; ++k, to += kPanelRows) {
+      for (int r = 0; r < num_rows; ++r) to[r] = ElementAt(rows[r], k);
     }
   }
 }

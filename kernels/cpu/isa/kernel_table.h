@@ -138,6 +138,11 @@ struct KernelTable {
   // sampling.
   void (*residual)(const float* logits, const float* q, int64_t vocab, float highest, double sum,
                    float* out);
+  // The machine's ceilings (roofline.h): reads a stream, or keeps every multiplier busy; both
+  // return something the compiler cannot leave out.
+  float (*read_stream)(const void* data, int64_t bytes);
+  float (*spin_bf16)(int64_t iterations, double& operations);
+  float (*spin_f32)(int64_t iterations, double& operations);
   // argmax of logit + Gumbel noise over the vocabulary, lowest id among equals.
   int32_t (*gumbel_arg_max)(const float* logits, int64_t vocab, const NoiseName& noise);
   // The same over `count` ids, ascending; logits indexed by id.

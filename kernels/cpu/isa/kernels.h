@@ -24,6 +24,9 @@ int64_t Collect(const float* logits, int64_t vocab, float bound, bool or_equal, 
                 int64_t capacity);
 void Residual(const float* logits, const float* q, int64_t vocab, float highest, double sum,
               float* out);
+float ReadStream(const void* data, int64_t bytes);
+float SpinBf16(int64_t iterations, double& operations);
+float SpinF32(int64_t iterations, double& operations);
 int32_t GumbelArgMax(const float* logits, int64_t vocab, const NoiseName& noise);
 int32_t GumbelArgMaxOf(const float* logits, const int32_t* ids, int64_t count,
                        const NoiseName& noise);

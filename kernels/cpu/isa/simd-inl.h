@@ -12,6 +12,7 @@
 #endif
 
 #define RA_UNROLL _Pragma("GCC unroll 16")
+#define RA_UNROLL24 _Pragma("GCC unroll 24")
 
 namespace runahead::cpu::RA_ISA {
 

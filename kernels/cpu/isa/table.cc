@@ -20,6 +20,9 @@ const KernelTable& Kernels() {
       .count_greater = CountGreater,
       .collect = Collect,
       .residual = Residual,
+      .read_stream = ReadStream,
+      .spin_bf16 = SpinBf16,
+      .spin_f32 = SpinF32,
       .gumbel_arg_max = GumbelArgMax,
       .gumbel_arg_max_of = GumbelArgMaxOf,
   };

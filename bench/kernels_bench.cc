@@ -1,0 +1,434 @@
+// Times the cpu backend's ops and whole steps of a Llama-3.2-1B shape against the ceilings of the
+// same minute. usage: kernels_bench [--only linear|attention|sampling|step|barrier] [--rows 1,2,5]
+// [--threads n] [--isa name]
+//                      [--format bf16|f32] [--context tokens] [--seconds per_line]
+//
+// Weights rotate over at least four times the last-level cache, so that every pass reads memory.
+// Each line is a median, and the bandwidth beside it was measured just before.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+#include "kernels/cpu/roofline.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/registry.h"
+
+namespace runahead {
+namespace {
+
+using BenchClock = std::chrono::steady_clock;
+
+constexpr int64_t kRotateBytes = int64_t{128} << 20;  // 4 x 32 MiB of last-level cache
+
+struct Flags {
+  std::string only;
+  std::string isa;
+  WeightFormat format = WeightFormat::kBF16;
+  std::vector<int> rows = {1, 2, 4, 5, 8, 16, 32, 128, 512};
+  int num_threads = cpu::DefaultNumThreads();
+  int context = 128;
+  double seconds = 0.7;
+};
+
+// The shape: H 2048, 32 / 8 heads of 64, I 8192, V 128256, 16 layers.
+constexpr int64_t kHidden = 2048;
+constexpr int64_t kFfn = 8192;
+constexpr int64_t kVocab = 128256;
+constexpr int kHeads = 32;
+constexpr int kKvHeads = 8;
+constexpr int kHeadDim = 64;
+constexpr int kLayers = 16;
+constexpr int64_t kQkv = (kHeads + 2 * kKvHeads) * kHeadDim;
+constexpr int kBlock = 16;
+
+// Median seconds of body(i), repeated for about `seconds`.
+double Median(double seconds, const std::function<void(int)>& body) {
+  std::vector<double> times;
+  body(0);
+  double total = 0;
+  for (int i = 1; total < seconds || times.size() < 5; ++i) {
+    const auto start = BenchClock::now();
+    body(i);
+    times.push_back(std::chrono::duration<double>(BenchClock::now() - start).count());
+    total += times.back();
+  }
+  std::nth_element(times.begin(), times.begin() + static_cast<int64_t>(times.size() / 2),
+                   times.end());
+  return times[times.size() / 2];
+}
+
+class Bench {
+ public:
+  explicit Bench(const Flags& flags) : flags_(flags) {
+    auto backend = MakeBackend(
+        "cpu", {.num_threads = flags.num_threads, .isa = flags.isa, .pin_threads = false});
+    RA_CHECK(backend.ok(), backend.status().message());
+    backend_ = std::move(backend).value();
+    is_bf16_ = flags.format == WeightFormat::kBF16;
+    const double per_core = is_bf16_ ? MeasureBf16Peak(flags.isa) : MeasureF32Peak(flags.isa);
+    peak_ = per_core * flags.num_threads;
+    std::printf("%s; %s weights; peak %.0f GFLOP/s\n", backend_->info().detail.c_str(),
+                is_bf16_ ? "bf16" : "f32", peak_ * 1e-9);
+    source_ = Random(int64_t{16384} * kHidden, is_bf16_ ? 2 : 4);
+  }
+
+  void Linears() {
+    std::printf("\n%-8s %6s %6s %5s %10s %8s %9s %7s %7s\n", "linear", "N", "K", "rows", "us",
+                "GB/s", "GFLOP/s", "of bw", "of peak");
+    OneLinear("qkv", kQkv, kHidden);
+    OneLinear("o", kHidden, kHidden);
+    OneLinear("gate_up", 2 * kFfn, kHidden);
+    OneLinear("down", kHidden, kFfn);
+  }
+
+  void Attentions() {
+    std::printf("\n%-10s %8s %5s %8s %10s %8s\n", "attention", "sequences", "rows", "context", "us",
+                "GB/s KV");
+    for (const auto& [sequences, rows] :
+         std::vector<std::pair<int, int>>{{1, 1}, {1, 5}, {8, 1}, {32, 1}, {1, 128}, {1, 512}}) {
+      for (const int context : {512, 4096}) OneAttention(sequences, rows, context);
+    }
+  }
+
+  void Samplings();
+  void Barrier();
+  void Steps();
+
+ private:
+  struct Layer {
+    std::unique_ptr<LinearWeight> qkv, o, gate_up, down;
+    DeviceBuffer k, v;
+  };
+
+  DeviceBuffer Random(int64_t count, int bytes) {
+    DeviceBuffer buffer = backend_->Allocate(count * bytes, MemoryKind::kDevice);
+    std::mt19937 rng(1);
+    // A period of 64 Ki values: making more would take longer than measuring.
+    for (int64_t i = 0; i < std::min<int64_t>(count, 65536); ++i) {
+      const float value = (static_cast<float>(rng() >> 8) * 0x1p-24f - 0.5f) * 0.1f;
+      if (bytes == 2) static_cast<BFloat16*>(buffer.data())[i] = ToBFloat16(value);
+      if (bytes == 4) static_cast<float*>(buffer.data())[i] = value;
+    }
+    auto* base = static_cast<char*>(buffer.data());
+    for (int64_t done = 65536; done < count; done += 65536) {
+      std::memcpy(base + done * bytes, base,
+                  static_cast<size_t>(std::min<int64_t>(65536, count - done) * bytes));
+    }
+    return buffer;
+  }
+
+  DType x_dtype() const { return is_bf16_ ? DType::kBF16 : DType::kF32; }
+
+  std::unique_ptr<LinearWeight> Pack(int64_t n, int64_t k) {
+    std::vector<TensorView> parts;
+    const int64_t rows = source_.bytes() / (DTypeBytes(x_dtype()) * k);
+    for (int64_t done = 0; done < n; done += rows) {
+      parts.emplace_back(source_.data(), x_dtype(),
+                         std::initializer_list<int64_t>{std::min(rows, n - done), k});
+    }
+    HostLinear canonical;
+    canonical.parts = parts;
+    canonical.format = flags_.format;
+    return backend_->PackLinear(canonical);
+  }
+
+  void OneLinear(const char* name, int64_t n, int64_t k) {
+    std::vector<std::unique_ptr<LinearWeight>> weights;
+    int64_t held = 0;
+    while (held < kRotateBytes) {
+      weights.push_back(Pack(n, k));
+      held += weights.back()->bytes();
+    }
+    const int most = *std::max_element(flags_.rows.begin(), flags_.rows.end());
+    const DeviceBuffer x = Random(most * k, DTypeBytes(x_dtype()));
+    const DeviceBuffer y = backend_->Allocate(most * n * 4, MemoryKind::kDevice);
+    for (const int rows : flags_.rows) {
+      const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
+      const double seconds = Median(flags_.seconds, [&](int i) {
+        backend_->Linear({.x = {x.data(), x_dtype(), {rows, k}},
+                          .weight = weights[static_cast<size_t>(i) % weights.size()].get(),
+                          .y = {y.data(), DType::kF32, {rows, n}}});
+      });
+      const auto bytes = static_cast<double>(weights[0]->bytes());
+      const double flops = 2.0 * static_cast<double>(n * k) * rows;
+      std::printf("%-8s %6ld %6ld %5d %10.1f %8.1f %9.1f %6.1f%% %6.1f%%\n", name, n, k, rows,
+                  seconds * 1e6, bytes / seconds * 1e-9, flops / seconds * 1e-9,
+                  100 * bytes / seconds / bandwidth, 100 * flops / seconds / peak_);
+    }
+  }
+
+  // A cache of `sequences` x `context` tokens with its tables, and the plan of `rows` rows each.
+  struct Paged {
+    std::unique_ptr<AttentionPlan> plan;
+    std::vector<int32_t> offsets = {0}, lens, tables;
+    BatchShape shape;
+    int64_t num_blocks = 0;
+  };
+  std::unique_ptr<Paged> MakePaged(int sequences, int rows, int context) {
+    auto p = std::make_unique<Paged>();
+    const int blocks = (context + kBlock - 1) / kBlock;
+    for (int s = 0; s < sequences; ++s) {
+      p->offsets.push_back(p->offsets.back() + rows);
+      p->lens.push_back(context);
+      for (int b = 0; b < blocks; ++b) p->tables.push_back(s * blocks + b);
+    }
+    p->num_blocks = int64_t{sequences} * blocks;
+    p->shape.row_offsets = p->offsets;
+    p->shape.context_lens = p->lens;
+    p->shape.block_tables = p->tables;
+    p->shape.table_stride = blocks;
+    p->plan = backend_->MakeAttentionPlan({.max_sequences = sequences,
+                                           .max_rows = sequences * rows,
+                                           .max_context = context,
+                                           .num_heads = kHeads,
+                                           .num_kv_heads = kKvHeads,
+                                           .head_dim = kHeadDim});
+    backend_->PlanAttention(p->shape, *p->plan);
+    return p;
+  }
+  KvLayerView CacheView(const DeviceBuffer& k, const DeviceBuffer& v, int64_t num_blocks) const {
+    return {{k.data(), DType::kBF16, {num_blocks, kKvHeads, kBlock, kHeadDim}},
+            {v.data(), DType::kBF16, {num_blocks, kKvHeads, kBlock, kHeadDim}},
+            kBlock};
+  }
+
+  void OneAttention(int sequences, int rows, int context) {
+    const auto paged = MakePaged(sequences, rows, context);
+    const int64_t count = paged->num_blocks * kKvHeads * kBlock * kHeadDim;
+    std::vector<std::pair<DeviceBuffer, DeviceBuffer>> caches;
+    while (static_cast<int64_t>(caches.size()) * count * 4 < kRotateBytes) {
+      caches.emplace_back(Random(count, 2), Random(count, 2));
+    }
+    const int64_t total = int64_t{sequences} * rows;
+    const DeviceBuffer q = Random(total * kQkv, 4);
+    const DeviceBuffer out = backend_->Allocate(total * kHidden * 4, MemoryKind::kDevice);
+    TensorView q_view(q.data(), DType::kF32, {total, kHeads, kHeadDim});
+    q_view.row_stride = kQkv;
+    const double seconds = Median(flags_.seconds, [&](int i) {
+      const auto& [k, v] = caches[static_cast<size_t>(i) % caches.size()];
+      backend_->PagedAttention({.q = q_view,
+                                .cache = CacheView(k, v, paged->num_blocks),
+                                .plan = paged->plan.get(),
+                                .scale = 0.125f,
+                                .out = {out.data(), x_dtype(), {total, kHidden}}});
+    });
+    std::printf("%-10s %8d %5d %8d %10.1f %8.1f\n", "attention", sequences, rows, context,
+                seconds * 1e6, static_cast<double>(count) * 4 / seconds * 1e-9);
+  }
+
+  Flags flags_;
+  std::unique_ptr<Backend> backend_;
+  bool is_bf16_ = true;
+  double peak_ = 0;
+  DeviceBuffer source_;
+};
+
+void Bench::Samplings() {
+  std::printf("\n%-34s %10s\n", "sampling, one row of V 128256", "us");
+  std::mt19937 rng(3);
+  std::normal_distribution<float> normal(0, 2.5f);
+  std::vector<float> raw(kVocab);
+  for (float& value : raw) value = normal(rng);
+  std::vector<float> logits(kVocab);
+  std::vector<int32_t> ids(1024), count(1), tokens(1), accepted(1);
+  const std::vector<SampleRow> row = {{.key = {.seed = 1}, .position = 3, .greedy = false}};
+  const std::vector<SampleRow> greedy = {{.key = {}, .position = 3, .greedy = true}};
+  const std::vector<int32_t> offsets = {0, 1}, drafts = {-1};
+  const TensorView view(logits.data(), DType::kF32, {1, kVocab});
+  const SurvivorsView survivors{ids.data(), count.data(), 1024};
+  const auto sample = [&](const std::vector<SampleRow>& name, bool listed) {
+    SampleVerifyArgs args;
+    args.logits = view;
+    if (listed) args.survivors = survivors;
+    args.rows = name;
+    args.row_offsets = offsets;
+    args.drafts = drafts;
+    args.token_ids = tokens;
+    args.num_accepted = accepted;
+    backend_->SampleAndVerify(args);
+  };
+  const auto line = [&](const char* name, const std::function<void()>& body) {
+    std::vector<double> times;
+    for (int i = 0; i < 201; ++i) {
+      std::copy(raw.begin(), raw.end(), logits.begin());
+      const auto start = BenchClock::now();
+      body();
+      times.push_back(std::chrono::duration<double>(BenchClock::now() - start).count());
+    }
+    std::nth_element(times.begin(), times.begin() + 100, times.end());
+    std::printf("%-34s %10.1f\n", name, times[100] * 1e6);
+  };
+  line("greedy", [&] { sample(greedy, false); });
+  line("gumbel, whole vocabulary", [&] { sample(row, false); });
+  for (const auto& [name, params] : std::vector<std::pair<const char*, LogitParams>>{
+           {"temperature 0.8", {.temperature = 0.8f}},
+           {"top_p 0.95 and draw", {.temperature = 0.8f, .top_p = 0.95f}},
+           {"top_k 40 and draw", {.temperature = 0.8f, .top_k = 40}},
+           {"min_p 0.05 and draw", {.temperature = 0.8f, .min_p = 0.05f}}}) {
+    const std::vector<LogitParams> all = {params};
+    line(name, [&] {
+      backend_->ProcessLogits({.logits = view, .params = all, .survivors = survivors});
+      sample(row, true);
+    });
+  }
+  std::vector<float> lp(1), top_lp(20);
+  std::vector<int32_t> rank(1), top(20), chosen = {5};
+  line("top 20 logprobs", [&] {
+    backend_->TopLogprobs({.logits = view,
+                           .chosen = chosen,
+                           .top_n = 20,
+                           .chosen_logprobs = lp,
+                           .chosen_ranks = rank,
+                           .top_ids = top,
+                           .top_logprobs = top_lp});
+  });
+}
+
+void Bench::Barrier() {
+  cpu::ThreadPool pool(flags_.num_threads, false);
+  constexpr int kRounds = 1000;
+  const double seconds = Median(0.3, [&](int) {
+    for (int i = 0; i < kRounds; ++i) pool.Run([](int) {});
+  });
+  std::printf("\nfork and join of %d threads: %.0f ns\n", flags_.num_threads,
+              seconds / kRounds * 1e9);
+}
+
+// A whole step of r rows: r sequences of one row at `context` tokens; logits of all rows.
+void Bench::Steps() {
+  std::vector<Layer> layers(kLayers);
+  int64_t bytes = 0;
+  const int most = *std::max_element(flags_.rows.begin(), flags_.rows.end());
+  const auto paged_most = MakePaged(most, 1, flags_.context);
+  const int64_t kv = paged_most->num_blocks * kKvHeads * kBlock * kHeadDim;
+  for (Layer& layer : layers) {
+    layer.qkv = Pack(kQkv, kHidden);
+    layer.o = Pack(kHidden, kHidden);
+    layer.gate_up = Pack(2 * kFfn, kHidden);
+    layer.down = Pack(kHidden, kFfn);
+    layer.k = Random(kv, 2);
+    layer.v = Random(kv, 2);
+    bytes += layer.qkv->bytes() + layer.o->bytes() + layer.gate_up->bytes() + layer.down->bytes();
+  }
+  const auto head = Pack(kVocab, kHidden);
+  bytes += head->bytes();
+  const std::vector<float> gain(kHidden, 1);
+  const DeviceBuffer rope = Random(int64_t{flags_.context} * kHeadDim, 4);
+  const auto alloc = [&](int64_t width) {
+    return backend_->Allocate(most * width * 4, MemoryKind::kDevice);
+  };
+  const DeviceBuffer residual = Random(most * kHidden, 4);
+  const DeviceBuffer normed = alloc(kHidden), qkv = alloc(kQkv), attended = alloc(kHidden);
+  const DeviceBuffer out = alloc(kHidden), gate_up = alloc(2 * kFfn), act = alloc(kFfn);
+  const DeviceBuffer logits = alloc(kVocab);
+  std::printf("\n%-5s %9s %9s %8s %8s %8s %8s\n", "step", "ms", "tokens/s", "GB/s", "bw", "of bw",
+              "of 1 row");
+  double one_row = 0;
+  for (const int rows : flags_.rows) {
+    if (rows > 64) continue;
+    const auto paged = MakePaged(rows, 1, flags_.context);
+    std::vector<int32_t> positions(static_cast<size_t>(rows), flags_.context - 1);
+    std::vector<int64_t> slots;
+    for (int s = 0; s < rows; ++s) {
+      const int last = (flags_.context - 1) / kBlock;
+      slots.push_back(
+          int64_t{paged->tables[static_cast<size_t>(s * paged->shape.table_stride + last)]} *
+              kBlock +
+          (flags_.context - 1) % kBlock);
+    }
+    const auto f32 = [&](const DeviceBuffer& b, int64_t width) {
+      return TensorView(b.data(), DType::kF32, {rows, width});
+    };
+    const auto in = [&](const DeviceBuffer& b, int64_t width) {
+      return TensorView(b.data(), x_dtype(), {rows, width});
+    };
+    TensorView q(qkv.data(), DType::kF32, {rows, kHeads, kHeadDim});
+    q.row_stride = kQkv;
+    const auto step = [&](int) {
+      backend_->PlanAttention(paged->shape, *paged->plan);
+      backend_->RmsNorm({f32(residual, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
+      for (const Layer& layer : layers) {
+        backend_->Linear({in(normed, kHidden), layer.qkv.get(), f32(qkv, kQkv)});
+        const KvLayerView cache = CacheView(layer.k, layer.v, paged_most->num_blocks);
+        backend_->RopeAndStoreKv({.qkv = f32(qkv, kQkv),
+                                  .num_heads = kHeads,
+                                  .num_kv_heads = kKvHeads,
+                                  .head_dim = kHeadDim,
+                                  .rope = {rope.data(), DType::kF32, {flags_.context, kHeadDim}},
+                                  .positions = positions,
+                                  .slots = slots,
+                                  .cache = cache});
+        backend_->PagedAttention({q, cache, paged->plan.get(), 0.125f, 0, in(attended, kHidden)});
+        backend_->Linear({in(attended, kHidden), layer.o.get(), f32(out, kHidden)});
+        backend_->AddRmsNorm(
+            {f32(residual, kHidden), f32(out, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
+        backend_->Linear({in(normed, kHidden), layer.gate_up.get(), f32(gate_up, 2 * kFfn)});
+        backend_->SiluMul({f32(gate_up, 2 * kFfn), in(act, kFfn)});
+        backend_->Linear({in(act, kFfn), layer.down.get(), f32(out, kHidden)});
+        backend_->AddRmsNorm(
+            {f32(residual, kHidden), f32(out, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
+      }
+      backend_->Linear({in(normed, kHidden), head.get(), f32(logits, kVocab)});
+    };
+    const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
+    const double seconds = Median(std::max(1.5, flags_.seconds), step);
+    const auto read = static_cast<double>(bytes) + static_cast<double>(kLayers) * 4 * kKvHeads *
+                                                       kHeadDim * flags_.context * rows;
+    if (one_row == 0) one_row = seconds;
+    std::printf("%-5d %9.2f %9.1f %8.1f %8.1f %7.1f%% %8.2f\n", rows, seconds * 1e3, rows / seconds,
+                read / seconds * 1e-9, bandwidth * 1e-9, 100 * read / seconds / bandwidth,
+                seconds / one_row);
+  }
+}
+
+Flags Parse(int argc, char** argv) {
+  Flags flags;
+  const std::map<std::string, std::function<void(const std::string&)>> known = {
+      {"--only", [&](const std::string& v) { flags.only = v; }},
+      {"--isa", [&](const std::string& v) { flags.isa = v; }},
+      {"--threads", [&](const std::string& v) { flags.num_threads = std::stoi(v); }},
+      {"--context", [&](const std::string& v) { flags.context = std::stoi(v); }},
+      {"--seconds", [&](const std::string& v) { flags.seconds = std::stod(v); }},
+      {"--format",
+       [&](const std::string& v) {
+         flags.format = v == "f32" ? WeightFormat::kF32 : WeightFormat::kBF16;
+       }},
+      {"--rows",
+       [&](const std::string& v) {
+         flags.rows.clear();
+         for (size_t at = 0; at < v.size();
+              at = v.find(',', at) == std::string::npos ? v.size() : v.find(',', at) + 1) {
+           flags.rows.push_back(std::stoi(v.substr(at)));
+         }
+       }},
+  };
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const auto flag = known.find(argv[i]);
+    RA_CHECK(flag != known.end(), std::string("no flag ") + argv[i]);
+    flag->second(argv[i + 1]);
+  }
+  return flags;
+}
+
+void Main(const Flags& flags) {
+  Bench bench(flags);
+  const auto wanted = [&](const char* name) { return flags.only.empty() || flags.only == name; };
+  if (wanted("barrier")) bench.Barrier();
+  if (wanted("linear")) bench.Linears();
+  if (wanted("attention")) bench.Attentions();
+  if (wanted("sampling")) bench.Samplings();
+  if (wanted("step")) bench.Steps();
+}
+
+}  // namespace
+}  // namespace runahead
+
+int main(int argc, char** argv) { runahead::Main(runahead::Parse(argc, argv)); }

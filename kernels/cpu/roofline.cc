@@ -1,0 +1,76 @@
+#include "kernels/cpu/roofline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "core/check.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/host_memory.h"
+
+namespace runahead {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// Eight times a large last-level cache, so that none of a pass is left for the next.
+constexpr int64_t kBytesPerThread = int64_t{256} << 20;
+
+double SecondsSince(SteadyClock::time_point start) {
+  return std::chrono::duration<double>(SteadyClock::now() - start).count();
+}
+
+// The highest of a few runs: a peak is what nothing disturbed.
+double MeasurePeak(float (*spin)(int64_t, double&)) {
+  constexpr int64_t kIterations = 1'000'000;
+  double best = 0;
+  volatile float sink = 0;
+  for (int run = 0; run < 5; ++run) {
+    double operations = 0;
+    const auto start = SteadyClock::now();
+    sink = spin(kIterations, operations);
+    best = std::max(best, operations / SecondsSince(start));
+  }
+  static_cast<void>(sink);
+  return best;
+}
+
+const cpu::KernelTable& KernelsOf(const std::string& isa) {
+  const cpu::Isa* found = cpu::FindIsa(isa);
+  RA_CHECK(found != nullptr, "no such instruction set here: " + isa);
+  return found->kernels();
+}
+
+}  // namespace
+
+double MeasureReadBandwidth(int num_threads, int passes) {
+  const cpu::KernelTable& kernels = KernelsOf("");
+  cpu::ThreadPool pool(num_threads, false);
+  const int n = pool.num_threads();
+  const DeviceBuffer buffer = AllocateHostMemory(kBytesPerThread * n);
+  std::vector<float> sinks(static_cast<size_t>(n));
+  const auto of_thread = [&](int thread) {
+    return static_cast<char*>(buffer.data()) + thread * kBytesPerThread;
+  };
+  pool.Run([&](int thread) {
+    std::memset(of_thread(thread), 1 + thread, static_cast<size_t>(kBytesPerThread));
+  });
+  std::vector<double> rates;
+  for (int pass = 0; pass < std::max(1, passes); ++pass) {
+    const auto start = SteadyClock::now();
+    pool.Run([&](int thread) {
+      sinks[static_cast<size_t>(thread)] = kernels.read_stream(of_thread(thread), kBytesPerThread);
+    });
+    rates.push_back(static_cast<double>(kBytesPerThread) * n / SecondsSince(start));
+  }
+  std::nth_element(rates.begin(), rates.begin() + static_cast<int64_t>(rates.size() / 2),
+                   rates.end());
+  return rates[rates.size() / 2];
+}
+
+double MeasureBf16Peak(const std::string& isa) { return MeasurePeak(KernelsOf(isa).spin_bf16); }
+double MeasureF32Peak(const std::string& isa) { return MeasurePeak(KernelsOf(isa).spin_f32); }
+
+}  // namespace runahead
