@@ -1,2 +1,5 @@
-runahead_library(NAME grpc_server SRCS grpc_convert.cc grpc_server.cc grpc_stream.cc DEPS
-                     runahead_server PRIVATE_DEPS runahead_proto gRPC::grpc++ _reflection)
+runahead_library(
+  NAME grpc_server
+  SRCS grpc_convert.cc grpc_server.cc grpc_stream.cc
+  DEPS runahead_server runahead_http
+  PRIVATE_DEPS runahead_proto gRPC::grpc++_reflection)

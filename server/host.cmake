@@ -1,10 +1,10 @@
 # Builds models bottom to top; linked by the binary's commands alone.
 runahead_library(
   NAME model_host
-  SRCS generation_config.cc model_host.cc units.cc
+  SRCS generation_config.cc memory_check.cc model_host.cc units.cc
   DEPS runahead_server runahead_model runahead_kernel_registry
   PRIVATE_DEPS nlohmann_json::nlohmann_json runahead_tokenizer runahead_text
-  TESTS generation_config_test.cc units_test.cc)
+  TESTS generation_config_test.cc memory_check_test.cc units_test.cc)
 
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
@@ -16,6 +16,6 @@ runahead_library(
 # The binary's commands but `serve`.
 runahead_library(
   NAME commands
-  SRCS bench_command.cc chat_command.cc chat_session.cc inspect_command.cc
+  SRCS bench_command.cc chat_command.cc chat_session.cc inspect_command.cc plan_command.cc
   DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
   TESTS task_thread_test.cc)

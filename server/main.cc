@@ -1,64 +1,130 @@
 // `runahead`: one program with subcommands.
+#include <chrono>
+#include <cstdlib>
 #include <exception>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "server/bench_command.h"
+#include "server/chat_command.h"
+#include "server/cli.h"
+#include "server/config_options.h"
 #include "server/console_logger.h"
+#include "server/inspect_command.h"
+#include "server/plan_command.h"
 #include "server/serve_command.h"
 #include "server/version.h"
 
+namespace runahead {
 namespace {
 
-void AddModelFlags(CLI::App& app, runahead::ModelSettings& model) {
-  app.add_option("--model", model.directory, "checkpoint directory")->required();
-  app.add_option("--served-model-name", model.served_name, "name clients use");
-  app.add_option("--backend", model.backend, "auto, cpu or ref");
-  app.add_option("--threads", model.backend_options.num_threads, "CPU kernel threads");
-  app.add_option("--max-model-len", model.max_model_len, "tokens of prompt and answer together");
-  app.add_option("--max-num-seqs", model.max_num_seqs, "sequences running at once");
-  app.add_option("--max-num-batched-tokens", model.max_num_batched_tokens, "tokens of one step");
-  app.add_option("--max-queue", model.max_queue, "waiting requests before 429");
+// What a subcommand does once its flags are parsed.
+using Command = std::function<Status()>;
+
+Result<ServeConfig> LoadConfig(const GivenFlags& given) {
+  return LoadServeConfig(given, [](const char* name) { return std::getenv(name); });
 }
 
-void AddServeFlags(CLI::App& app, runahead::ServeOptions& serve) {
-  AddModelFlags(app, serve.model);
-  app.add_option("--host", serve.http.host, "address to listen on");
-  app.add_option("--http-port,--port", serve.http.port, "HTTP port; 0 picks a free one");
-  app.add_option("--api-key", serve.gate.api_keys, "key clients must send; may be given again");
-  app.add_option("--cors-origin", serve.gate.cors_origins, "origin browsers may call from");
-  app.add_option("--tls-cert", serve.http.tls_cert_file, "PEM certificate chain");
-  app.add_option("--tls-key", serve.http.tls_key_file, "PEM private key");
-  app.add_option("--http-threads", serve.http.num_threads, "I/O threads");
-  app.add_option("--max-connections", serve.http.max_connections, "HTTP connections at once");
-  app.add_option_function<int>(
-      "--drain-timeout",
-      [&serve](int seconds) { serve.drain_timeout = std::chrono::seconds(seconds); },
-      "seconds running requests have to finish after SIGTERM");
+Command AddServe(CLI::App& app) {
+  CLI::App* serve = app.add_subcommand("serve", "serve a model over HTTP and gRPC");
+  const auto given = std::make_shared<GivenFlags>();  // CLI11 fills it, the command reads it
+  AddSettingFlags(*serve, *given);
+  return [given]() -> Status {
+    RA_ASSIGN_OR_RETURN(const ServeConfig config, LoadConfig(*given));
+    ConsoleLogger logger(MakeLogLevel(config));
+    const ServeOptions options{.model = MakeModelSettings(config),
+                               .http = MakeHttpOptions(config),
+                               .gate = MakeGateOptions(config),
+                               .grpc = MakeGrpcOptions(config),
+                               .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms)};
+    return RunServeCommand(options, logger);
+  };
+}
+
+// Flags of the settings that make a model, and no others; run() gets what they say.
+Command AddWithModel(CLI::App& command, std::function<Status(const ModelSettings&)> run) {
+  const auto given = std::make_shared<GivenFlags>();
+  AddSettingFlags(command, *given, {"Model", "Compute", "KV cache", "Batching"});
+  return [given, run = std::move(run)]() -> Status {
+    RA_ASSIGN_OR_RETURN(const ServeConfig config, LoadConfig(*given));
+    return run(MakeModelSettings(config));
+  };
+}
+
+Command AddBench(CLI::App& app) {
+  CLI::App* bench = app.add_subcommand("bench", "measure throughput and latency, offline");
+  const auto options = std::make_shared<BenchOptions>();
+  LoadPlan& load = options->load;
+  bench->add_option("--input-tokens", load.input_tokens, "prompt length")->capture_default_str();
+  bench->add_option("--output-tokens", load.output_tokens, "generated")->capture_default_str();
+  bench->add_option("--concurrency", load.concurrency, "requests at once")->capture_default_str();
+  bench->add_option("--num-requests", load.num_requests, "in all")->capture_default_str();
+  bench->add_option("--shared-prefix", load.shared_prefix, "prompt tokens all have in common")
+      ->capture_default_str();
+  bench->add_option("--temperature", load.temperature, "0 is greedy")->capture_default_str();
+  bench->add_option("--seed", load.seed, "of the random prompts")->capture_default_str();
+  bench->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
+  return AddWithModel(*bench, [options](const ModelSettings& settings) {
+    NullLogger logger;
+    return RunBenchCommand(settings, *options, logger);
+  });
+}
+
+Command AddChat(CLI::App& app) {
+  CLI::App* chat = app.add_subcommand("chat", "chat with a model in the terminal");
+  const auto options = std::make_shared<ChatOptions>();
+  chat->add_option("--system", options->system, "system message");
+  chat->add_option("--temperature", options->temperature, "0 is greedy")->capture_default_str();
+  chat->add_option("--max-tokens", options->max_tokens, "of one answer")->capture_default_str();
+  return AddWithModel(*chat, [options](const ModelSettings& settings) {
+    NullLogger logger;
+    return RunChatCommand(settings, *options, logger);
+  });
+}
+
+Command AddPlan(CLI::App& app) {
+  CLI::App* plan = app.add_subcommand("plan", "say what a model takes, before loading it");
+  return AddWithModel(
+      *plan, [](const ModelSettings& settings) { return RunPlanCommand(settings, std::cout); });
+}
+
+Command AddInspect(CLI::App& app) {
+  CLI::App* inspect = app.add_subcommand("inspect", "show what a checkpoint holds");
+  const auto directory = std::make_shared<std::string>();
+  inspect->add_option("directory,--model", *directory, "checkpoint directory")->required();
+  return [directory] { return RunInspectCommand(*directory, std::cout); };
 }
 
 int Run(int argc, char** argv) {
-  using namespace runahead;  // NOLINT: the whole of main
   CLI::App app("Runahead: an LLM inference server");
   app.set_version_flag("--version", std::string(Version()));
   app.require_subcommand(1);
-  CLI::App* serve = app.add_subcommand("serve", "serve a model over HTTP");
-  ServeOptions serve_options;
-  AddServeFlags(*serve, serve_options);
+  const std::pair<const char*, Command> commands[] = {{"serve", AddServe(app)},
+                                                      {"bench", AddBench(app)},
+                                                      {"chat", AddChat(app)},
+                                                      {"plan", AddPlan(app)},
+                                                      {"inspect", AddInspect(app)}};
   CLI11_PARSE(app, argc, argv);
-  ConsoleLogger logger(LogLevel::kInfo);
-  const Status status = RunServeCommand(serve_options, logger);
-  if (status.ok()) return 0;
-  std::cerr << "runahead: " << status.message() << std::endl;
+  for (const auto& [name, command] : commands) {
+    if (!app.got_subcommand(name)) continue;
+    const Status status = command();
+    if (!status.ok()) std::cerr << "runahead: " << status.message() << std::endl;
+    return status.ok() ? 0 : 1;
+  }
   return 1;
 }
 
 }  // namespace
+}  // namespace runahead
 
 int main(int argc, char** argv) {
   try {
-    return Run(argc, argv);
+    return runahead::Run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "runahead: " << error.what() << std::endl;
     return 1;

@@ -8,14 +8,11 @@
 
 #include "kernels/registry.h"
 #include "server/generation_config.h"
+#include "server/memory_check.h"
 #include "server/units.h"
 
 namespace runahead {
 namespace {
-
-// Without --kv-cache-memory the cache holds this many tokens, or four full contexts where that is
-// more: enough for a busy laptop, small enough that a start never surprises.
-constexpr int64_t kDefaultCacheTokens = 64 << 10;
 
 // models/demo/target is served as "demo": the role in a pair is no name.
 std::string NameOf(const std::string& directory) {
@@ -23,14 +20,6 @@ std::string NameOf(const std::string& directory) {
   if (!path.has_filename()) path = path.parent_path();
   if (path.filename() == "target") path = path.parent_path();
   return path.filename().string();
-}
-
-Result<DType> FloatDType(const std::string& name, DType automatic, const char* setting) {
-  if (name == "auto") return automatic;
-  if (name == "f32") return DType::kF32;
-  if (name == "bf16") return DType::kBF16;
-  return InvalidArgument(std::string(setting) + " '" + name + "' is none of auto, f32, bf16",
-                         setting);
 }
 
 }  // namespace
@@ -66,61 +55,32 @@ Status ModelHost::LoadText() {
 }
 
 Status ModelHost::LoadModel(std::function<void(double)> progress) {
-  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(settings_.directory));
-  const DType automatic = config.checkpoint_dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
-  RA_ASSIGN_OR_RETURN(const DType dtype, FloatDType(settings_.dtype, automatic, "dtype"));
-  served_.max_context =
-      settings_.max_model_len > 0 ? settings_.max_model_len : config.max_positions;
-  if (served_.max_context > config.max_positions) {
-    return InvalidArgument("max_model_len " + std::to_string(served_.max_context) +
-                               " is more than the model's " + std::to_string(config.max_positions) +
-                               " positions",
-                           "max_model_len");
-  }
-  LoadOptions options;
-  options.format = settings_.load_format;
-  options.weight_format = dtype == DType::kF32 ? WeightFormat::kF32 : WeightFormat::kBF16;
-  options.max_context = served_.max_context;
-  options.progress = std::move(progress);
-  RA_ASSIGN_OR_RETURN(transformer_, Transformer::Load(*backend_, settings_.directory, options));
-  if (served_.tokenizer->vocab_size() > transformer_->config().vocab_size) {
+  RA_ASSIGN_OR_RETURN(plan_, PlanModel(*backend_, settings_));
+  RA_RETURN_IF_ERROR(CheckFits(plan_, AvailableMemory()));
+  if (served_.tokenizer->vocab_size() > plan_.config.vocab_size) {
     return InvalidArgument("the tokenizer has " + std::to_string(served_.tokenizer->vocab_size()) +
                            " tokens, but the model's vocabulary is " +
-                           std::to_string(transformer_->config().vocab_size) +
+                           std::to_string(plan_.config.vocab_size) +
                            ": they do not belong together");
   }
+  served_.max_context = plan_.max_context;
+  const LoadOptions options{.format = settings_.load_format,
+                            .weight_format = plan_.weight_format,
+                            .max_context = plan_.max_context,
+                            .progress = std::move(progress)};
+  RA_ASSIGN_OR_RETURN(transformer_, Transformer::Load(*backend_, settings_.directory, options));
   return {};
 }
 
-int64_t ModelHost::CacheBytes(const KvCacheShape& shape) const {
-  if (settings_.kv_cache_bytes > 0) return settings_.kv_cache_bytes;
-  const int64_t tokens = std::max(kDefaultCacheTokens, int64_t{4} * served_.max_context);
-  return (tokens + shape.block_size - 1) / shape.block_size * shape.BlockBytes();
-}
-
 Status ModelHost::AllocateCache() {
-  const ModelConfig& config = transformer_->config();
-  const DType automatic = settings_.dtype == "f32" ? DType::kF32 : DType::kBF16;
-  RA_ASSIGN_OR_RETURN(const DType dtype,
-                      FloatDType(settings_.kv_cache_dtype, automatic, "kv_cache_dtype"));
-  const KvCacheShape shape{.num_layers = config.num_layers,
-                           .num_kv_heads = config.num_kv_heads,
-                           .head_dim = config.head_dim,
-                           .block_size = settings_.block_size,
-                           .dtype = dtype};
-  const int64_t num_blocks = CacheBytes(shape) / shape.BlockBytes();
-  const RunnerLimits limits{.max_rows = settings_.max_num_batched_tokens,
-                            .max_sequences = settings_.max_num_seqs,
-                            .max_logit_rows = settings_.max_logit_rows,
-                            .max_context = served_.max_context,
-                            .block_size = settings_.block_size};
   try {
-    cache_ = std::make_unique<KvCache>(*backend_, shape, static_cast<int>(num_blocks));
-    runner_ = std::make_unique<ModelRunner>(*backend_, *transformer_, *cache_, limits);
+    cache_ = std::make_unique<KvCache>(*backend_, plan_.memory.kv_shape,
+                                       static_cast<int>(plan_.num_blocks));
+    runner_ = std::make_unique<ModelRunner>(*backend_, *transformer_, *cache_, plan_.limits);
   } catch (const std::bad_alloc&) {
     return {StatusCode::kResourceExhausted,
-            "no memory for " + Bytes(num_blocks * shape.BlockBytes()) +
-                " of KV cache: lower --kv-cache-memory or --max-num-batched-tokens"};
+            "the system gave less memory than it said was available:\n" +
+                MemoryTable(plan_.memory, plan_.num_blocks)};
   }
   return {};
 }

@@ -16,6 +16,7 @@
 #include "kvcache/kv_cache.h"
 #include "model/model_runner.h"
 #include "model/transformer.h"
+#include "server/memory_check.h"
 #include "server/model_settings.h"
 #include "server/served_model.h"
 
@@ -49,10 +50,10 @@ class ModelHost {
   Status LoadModel(std::function<void(double)> progress);
   Status AllocateCache();
   void StartEngine(const Clock& clock, Logger& logger);
-  int64_t CacheBytes(const KvCacheShape& shape) const;
 
   // In the order they are built; destroyed the other way round.
   ModelSettings settings_;
+  ModelPlan plan_;
   Metrics metrics_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Transformer> transformer_;

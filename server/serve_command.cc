@@ -1,13 +1,16 @@
 #include "server/serve_command.h"
 
 #include <csignal>
+#include <functional>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 
 #include <unistd.h>
 
+#include "server/grpc_server.h"
 #include "server/http_routes.h"
 #include "server/metrics_exporter.h"
 #include "server/model_host.h"
@@ -26,6 +29,17 @@ constexpr std::chrono::milliseconds kLastWrites{
 std::string ReachableHost(const std::string& host) {
   if (host == "0.0.0.0" || host == "::") return "localhost";
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
+// Changes with what may change a seeded answer: program, weights and how they are computed.
+std::string FingerprintOf(const ModelHost& host) {
+  const ModelSettings& settings = host.settings();
+  const std::string facts = std::string(Version()) + "|" + settings.directory + "|" +
+                            settings.dtype + "|" + settings.kv_cache_dtype + "|" +
+                            host.backend().info().name;
+  std::ostringstream text;
+  text << "fp_" << std::hex << std::hash<std::string>()(facts);
+  return text.str();
 }
 
 // Lines that work as printed.
@@ -61,8 +75,20 @@ std::function<void(double)> LoadProgress() {
   };
 }
 
+// Both ways in; gRPC may be off.
+struct Doors {
+  HttpServer& http;
+  GrpcServer* grpc;
+};
+
+Result<std::unique_ptr<GrpcServer>> StartGrpc(const GrpcOptions& options, ModelRegistry& models,
+                                              const Generation::Post& post) {
+  if (options.port < 0) return std::unique_ptr<GrpcServer>();
+  return GrpcServer::Start(options, models, post);
+}
+
 // Blocks until the engine has nothing left to do or has failed; a second signal ends the wait.
-Status ServeUntilDone(Engine& engine, HttpServer& http, const ShutdownSignal& signal,
+Status ServeUntilDone(Engine& engine, Doors doors, const ShutdownSignal& signal,
                       std::chrono::milliseconds drain_timeout, const Clock& clock, Logger& logger) {
   std::thread watcher([&] {
     engine.WaitUntilDrained();
@@ -71,7 +97,8 @@ Status ServeUntilDone(Engine& engine, HttpServer& http, const ShutdownSignal& si
   bool was_asked = signal.Wait() == ShutdownSignal::Cause::kAsked;
   if (was_asked) {
     logger.Log(LogLevel::kInfo, "Draining: new requests are refused; again to stop at once.");
-    http.StartDraining();
+    doors.http.StartDraining();
+    if (doors.grpc != nullptr) doors.grpc->SetServing(false);
     engine.Drain(clock.Now() + drain_timeout);
     if (signal.Wait() == ShutdownSignal::Cause::kAsked) {
       logger.Log(LogLevel::kWarning, "Stopping at once.");
@@ -96,6 +123,7 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
   RA_ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host,
                       ModelHost::Load(options.model, clock, logger, LoadProgress()));
   ServedModel& model = host->served();
+  model.fingerprint = FingerprintOf(*host);
   for (const std::string& line : host->Describe()) std::cout << line << "\n";
 
   ModelRegistry models;
@@ -104,16 +132,25 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
                             .backend = host->backend().info().name,
                             .quantization = options.model.dtype});
   exporter.AddModel(model.name, host->metrics());
-  const OpenAiApi api(models, [&http](std::function<void()> task) { http->Post(std::move(task)); });
+  const Generation::Post post = [&http](std::function<void()> task) {
+    http->Post(std::move(task));
+  };
+  const OpenAiApi api(models, post);
   const Router router = MakeRouter(
       {.api = &api, .models = &models, .scrape = [&exporter] { return exporter.Scrape(); }});
   const HttpGate gate(options.gate, router, clock,
                       [&host](const Status& status) { CountRejection(host->metrics(), status); });
+  RA_ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> grpc,
+                      StartGrpc(options.grpc, models, post));
   http->Serve(router, gate);
+  if (grpc != nullptr) {
+    std::cout << "gRPC on " << ReachableHost(options.grpc.host) << ":" << grpc->port() << "\n";
+  }
   PrintExamples(options, model, http->port());
 
-  const Status ended =
-      ServeUntilDone(host->engine(), *http, signal, options.drain_timeout, clock, logger);
+  const Status ended = ServeUntilDone(host->engine(), {.http = *http, .grpc = grpc.get()}, signal,
+                                      options.drain_timeout, clock, logger);
+  if (grpc != nullptr) grpc->Shutdown(std::chrono::system_clock::now() + kLastWrites);
   http->Stop(kLastWrites);
   return ended;
 }

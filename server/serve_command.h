@@ -1,10 +1,11 @@
-// `runahead serve`: one model behind HTTP, until a signal. Main thread only.
+// `runahead serve`: one model behind HTTP and gRPC, until a signal. Main thread only.
 #pragma once
 
 #include <chrono>
 
 #include "core/log.h"
 #include "core/status.h"
+#include "server/grpc_server.h"
 #include "server/http_gate.h"
 #include "server/http_server.h"
 #include "server/model_settings.h"
@@ -15,6 +16,7 @@ struct ServeOptions {
   ModelSettings model;
   HttpOptions http;
   GateOptions gate;
+  GrpcOptions grpc;  // port -1: no gRPC
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
 };
 

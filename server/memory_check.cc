@@ -1,0 +1,101 @@
+#include "server/memory_check.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "server/units.h"
+
+namespace runahead {
+namespace {
+
+// Without kv_cache_bytes the cache holds this many tokens, or four full contexts where that is
+// more: enough for a busy laptop, small enough that a start never surprises.
+constexpr int64_t kDefaultCacheTokens = 64 << 10;
+
+Result<DType> FloatDType(const std::string& name, DType automatic, const char* setting) {
+  if (name == "auto") return automatic;
+  if (name == "f32") return DType::kF32;
+  if (name == "bf16") return DType::kBF16;
+  return InvalidArgument(std::string(setting) + " '" + name + "' is none of auto, f32, bf16",
+                         setting);
+}
+
+int64_t NumBlocks(const MemoryPlan& memory, const ModelSettings& settings, int max_context) {
+  if (settings.kv_cache_bytes > 0) return settings.kv_cache_bytes / memory.block_bytes();
+  return memory.BlocksFor(std::max(kDefaultCacheTokens, int64_t{4} * max_context));
+}
+
+// A number at the start of a file of one value ("max" and absence count as none).
+int64_t ReadBytes(const std::string& path) {
+  std::ifstream file(path);
+  int64_t bytes = 0;
+  return file >> bytes ? bytes : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& settings) {
+  ModelPlan plan;
+  RA_ASSIGN_OR_RETURN(plan.config, LoadModelConfig(settings.directory));
+  plan.max_context =
+      settings.max_model_len > 0 ? settings.max_model_len : plan.config.max_positions;
+  if (plan.max_context > plan.config.max_positions) {
+    return InvalidArgument("max_model_len " + std::to_string(plan.max_context) +
+                               " is more than the model's " +
+                               std::to_string(plan.config.max_positions) + " positions",
+                           "max_model_len");
+  }
+  const DType stored = plan.config.checkpoint_dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
+  RA_ASSIGN_OR_RETURN(const DType weights, FloatDType(settings.dtype, stored, "dtype"));
+  RA_ASSIGN_OR_RETURN(const DType kv,
+                      FloatDType(settings.kv_cache_dtype, weights, "kv_cache_dtype"));
+  plan.weight_format = weights == DType::kF32 ? WeightFormat::kF32 : WeightFormat::kBF16;
+  plan.limits = {.max_rows = settings.max_num_batched_tokens,
+                 .max_sequences = settings.max_num_seqs,
+                 .max_logit_rows = settings.max_logit_rows,
+                 .max_context = plan.max_context,
+                 .block_size = settings.block_size};
+  plan.memory =
+      PlanMemory(backend, plan.config,
+                 {.weight_format = plan.weight_format, .kv_dtype = kv, .limits = plan.limits});
+  plan.num_blocks = NumBlocks(plan.memory, settings, plan.max_context);
+  return plan;
+}
+
+Status CheckFits(const ModelPlan& plan, int64_t available_bytes) {
+  const int64_t needed_blocks = plan.memory.BlocksFor(plan.max_context);
+  if (plan.num_blocks < needed_blocks) {
+    return InvalidArgument(
+        "a KV cache of " + std::to_string(plan.num_blocks) + " blocks cannot hold one context of " +
+        std::to_string(plan.max_context) + " tokens, which takes " + std::to_string(needed_blocks) +
+        " blocks (" + Bytes(needed_blocks * plan.memory.block_bytes()) +
+        "): raise --kv-cache-bytes or lower --max-model-len");
+  }
+  if (plan.total_bytes() <= available_bytes) return {};
+  return {StatusCode::kResourceExhausted, "this needs " + Bytes(plan.total_bytes()) + ", but " +
+                                              Bytes(available_bytes) + " are available:\n" +
+                                              MemoryTable(plan.memory, plan.num_blocks) +
+                                              "Lower --kv-cache-bytes, --max-num-batched-tokens or "
+                                              "--max-logit-rows, or take a smaller model."};
+}
+
+int64_t AvailableMemory() {
+  int64_t available = std::numeric_limits<int64_t>::max();
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key; meminfo >> key;) {
+    int64_t kibibytes = 0;
+    std::string unit;
+    if (key == "MemAvailable:" && meminfo >> kibibytes) available = kibibytes << 10;
+    std::getline(meminfo, unit);
+  }
+  const int64_t limit = std::min(ReadBytes("/sys/fs/cgroup/memory.max"),
+                                 ReadBytes("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  const int64_t used = std::min(ReadBytes("/sys/fs/cgroup/memory.current"),
+                                ReadBytes("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
+  if (limit == std::numeric_limits<int64_t>::max() || used > limit) return available;
+  return std::min(available, limit - used);
+}
+
+}  // namespace runahead

@@ -1,0 +1,36 @@
+// The memory a model would take, before anything is loaded: what `plan` prints and `serve` refuses
+// by. Pure functions.
+#pragma once
+
+#include <cstdint>
+
+#include "core/status.h"
+#include "kernels/backend.h"
+#include "model/memory_plan.h"
+#include "server/model_settings.h"
+
+namespace runahead {
+
+struct ModelPlan {
+  ModelConfig config;
+  MemoryPlan memory;
+  WeightFormat weight_format = WeightFormat::kBF16;
+  RunnerLimits limits;
+  int max_context = 0;
+  int64_t num_blocks = 0;
+
+  int64_t total_bytes() const { return memory.TotalBytes(num_blocks); }
+};
+
+// From config.json alone. `backend` is asked for its layouts' sizes; nothing is allocated.
+Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& settings);
+
+// Refuses, with the arithmetic, a plan that needs more than `available_bytes`, or whose cache
+// cannot hold one full context.
+Status CheckFits(const ModelPlan& plan, int64_t available_bytes);
+
+// Bytes this process may still take: what the system calls available, or what is left of the
+// process's control group.
+int64_t AvailableMemory();
+
+}  // namespace runahead

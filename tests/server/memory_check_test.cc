@@ -1,0 +1,74 @@
+#include "server/memory_check.h"
+
+#include <memory>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "kernels/registry.h"
+
+namespace runahead {
+namespace {
+
+using testing::HasSubstr;
+
+class MemoryCheckTest : public testing::Test {
+ protected:
+  MemoryCheckTest() { settings_.directory = RUNAHEAD_SOURCE_DIR "/models/demo/target"; }
+
+  ModelPlan Plan() {
+    auto plan = PlanModel(*backend_, settings_);
+    RA_CHECK(plan.ok(), plan.status().message());
+    return *plan;
+  }
+
+  std::unique_ptr<Backend> backend_ = std::move(*MakeBackend("ref", {}));
+  ModelSettings settings_;
+};
+
+TEST_F(MemoryCheckTest, TheTotalIsTheSumOfItsParts) {
+  const ModelPlan plan = Plan();
+  EXPECT_EQ(plan.total_bytes(), plan.memory.weight_bytes() + plan.memory.workspace_bytes +
+                                    plan.num_blocks * plan.memory.block_bytes());
+  EXPECT_GE(plan.num_blocks * plan.memory.kv_shape.block_size, 65536);
+}
+
+TEST_F(MemoryCheckTest, ABudgetForTheCacheIsKept) {
+  settings_.kv_cache_bytes = 64 << 20;
+  const ModelPlan plan = Plan();
+  EXPECT_LE(plan.num_blocks * plan.memory.block_bytes(), 64 << 20);
+  EXPECT_GT((plan.num_blocks + 1) * plan.memory.block_bytes(), 64 << 20);
+}
+
+TEST_F(MemoryCheckTest, WhatFitsExactlyFits) {
+  const ModelPlan plan = Plan();
+  EXPECT_TRUE(CheckFits(plan, plan.total_bytes()).ok());
+  const Status refused = CheckFits(plan, plan.total_bytes() - 1);
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.message(), HasSubstr("--kv-cache-bytes"));
+}
+
+TEST_F(MemoryCheckTest, ACacheTooSmallForOneContextIsRefused) {
+  settings_.kv_cache_bytes = 1 << 20;
+  const Status refused = CheckFits(Plan(), int64_t{1} << 50);
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(refused.message(), HasSubstr("cannot hold one context"));
+}
+
+TEST_F(MemoryCheckTest, AContextBeyondTheModelsIsRefused) {
+  settings_.max_model_len = 1 << 20;
+  EXPECT_EQ(PlanModel(*backend_, settings_).status().param(), "max_model_len");
+}
+
+TEST_F(MemoryCheckTest, UnknownTypesAreRefusedByName) {
+  settings_.kv_cache_dtype = "int3";
+  EXPECT_THAT(PlanModel(*backend_, settings_).status().message(), HasSubstr("int3"));
+}
+
+TEST_F(MemoryCheckTest, SomeMemoryIsAvailableHere) {
+  EXPECT_GT(AvailableMemory(), 1 << 20);
+  EXPECT_LT(AvailableMemory(), int64_t{1} << 50);
+}
+
+}  // namespace
+}  // namespace runahead
