@@ -9,6 +9,7 @@
 #include "core/logprobs.h"
 #include "engine/request.h"
 #include "engine/token_queue.h"
+#include "model/token_counts.h"
 #include "scheduler/sequence.h"
 
 namespace runahead {
@@ -18,6 +19,7 @@ struct ActiveChoice {
   FinishReason finish = FinishReason::kNone;
   bool was_cut = false;  // by Finish
   TimePoint last_token;
+  TokenCounts token_counts;  // for the penalties, kept up by the runner
 };
 
 struct ActiveRequest {

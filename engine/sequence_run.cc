@@ -16,7 +16,7 @@ bool WantsPromptLogprobs(const ScheduledSequence& scheduled, const ActiveRequest
 
 }  // namespace
 
-SequenceRun RunOf(const ScheduledSequence& scheduled, const ActiveRequest& request) {
+SequenceRun RunOf(const ScheduledSequence& scheduled, ActiveRequest& request) {
   const Sequence& sequence = *scheduled.sequence;
   const int end = sequence.num_computed() + scheduled.num_tokens;
   SequenceRun run = {.tokens = sequence.TokensToRun(scheduled.num_tokens),
@@ -30,6 +30,7 @@ SequenceRun RunOf(const ScheduledSequence& scheduled, const ActiveRequest& reque
   run.prompt = sequence.prompt();
   run.output = sequence.output();
   if (scheduled.wants_token) {
+    run.counts = &request.choices[static_cast<size_t>(sequence.choice())].token_counts;
     run.num_suppressed_rows = std::min(sequence.num_suppressed_rows(), 1 + scheduled.num_draft);
     if (run.num_suppressed_rows > 0) run.suppressed = sequence.stop_ids();
   }

@@ -12,8 +12,9 @@
 
 namespace runahead {
 
-// Borrows the sequence's tokens and blocks and the request's parameters: valid until Apply.
-SequenceRun RunOf(const ScheduledSequence& scheduled, const ActiveRequest& request);
+// Borrows the sequence's tokens and blocks and the request's parameters and counts: valid until
+// Apply.
+SequenceRun RunOf(const ScheduledSequence& scheduled, ActiveRequest& request);
 
 // Takes over the logprobs of prompt tokens not judged before: rows[i] judged the token after the
 // run's i-th. Before Apply. A preempted sequence runs rows again whose logprobs are here already.
