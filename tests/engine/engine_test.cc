@@ -138,9 +138,11 @@ TEST_F(EngineTest, DrainWakesAnIdleEngineAtItsDeadline) {
 
 TEST_F(EngineTest, FailureWakesReadersAndDrainers) {
   Start();
+  Hold();
   Client client = Submit(MakeRequest({1}, 100));
   std::thread drainer([this] { engine_->WaitUntilDrained(); });
   throws_ = true;
+  Release();
   ReadAll(client);
   drainer.join();
   EXPECT_EQ(client[0].finish, FinishReason::kFailed);

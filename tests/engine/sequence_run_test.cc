@@ -55,7 +55,7 @@ TEST_F(SequenceRunTest, AChunkKnowsThePromptTokenAfterIt) {
   EXPECT_FALSE(run.wants_token);
   EXPECT_TRUE(run.wants_prompt_logprobs);
   EXPECT_EQ(run.next_prompt_token, 14);
-  EXPECT_EQ(run.block_table.size(), 1u);
+  EXPECT_GE(run.block_table.size(), 1u);  // covers the run
 }
 
 TEST_F(SequenceRunTest, TheLastChunkWantsATokenAndThenDecodes) {
