@@ -87,6 +87,19 @@ TEST(SentencePieceTest, ControlPiecesAreNotMadeByMerging) {
   EXPECT_TRUE((*tokenizer)->StripsLeadingSpace());
 }
 
+TEST(SentencePieceTest, EqualScoresMergeFromTheLeft) {
+  using Model = SentencePieceModel;
+  const auto tokenizer = ParseSentencePieceModel(MakeModel({{"<unk>", 0, Model::kUnknown},
+                                                            {"bc", -1, Model::kNormal},
+                                                            {"ab", -1, Model::kNormal},
+                                                            {"a", -2, Model::kNormal},
+                                                            {"b", -2, Model::kNormal},
+                                                            {"c", -2, Model::kNormal},
+                                                            {"▁", -2, Model::kNormal}}));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode("abc", {.add_special_tokens = false}), (Ids{6, 2, 5}));
+}
+
 TEST(SentencePieceTest, FrameFollowsTheOptions) {
   const std::string model = MakeModel(Pieces());
   const auto both = MakeSentencePieceTokenizer(model, {.add_bos = true, .add_eos = true});
