@@ -125,13 +125,18 @@ def round_bf16(tensor):
 def rounding_rope(function):
     def rotate(*args, **kwargs):
         q, k = function(*args, **kwargs)
-        return q, round_bf16(k)
+        return round_bf16(q), round_bf16(k)
     return rotate
+
+
+def rounding_softmax(function):
+    return lambda *args, **kwargs: round_bf16(function(*args, **kwargs))
 
 
 def bf16_error(model, prompts):
     """The largest ||rounded - exact|| / ||exact|| over the stored rows, where `rounded` is this reference with
-    its matrices, the inputs of its linear layers and its keys and values rounded to BF16, and all else in f32.
+    its matrices, the inputs of its linear layers, its queries, keys, values and softmax weights rounded to BF16, and
+    all else in f32.
 
     It measures how this very model amplifies the roundings that a BF16 run cannot avoid, so a bound for the
     code under test follows from the reference alone.
@@ -140,7 +145,9 @@ def bf16_error(model, prompts):
     original_rope = modeling.apply_rotary_pos_emb
     saved = {name: parameter.clone() for name, parameter in model.named_parameters()}
     hooks = []
+    original_softmax = torch.nn.functional.softmax
     modeling.apply_rotary_pos_emb = rounding_rope(original_rope)
+    torch.nn.functional.softmax = rounding_softmax(original_softmax)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 2:
@@ -159,6 +166,7 @@ def bf16_error(model, prompts):
         for hook in hooks:
             hook.remove()
         modeling.apply_rotary_pos_emb = original_rope
+        torch.nn.functional.softmax = original_softmax
         for name, parameter in model.named_parameters():
             parameter.copy_(saved[name])
     return worst
