@@ -69,9 +69,17 @@ struct F32 {
 
 constexpr int kStepBytes = kPanelRows * 4;  // one k or pair of k of a panel
 
-// Bytes ahead of the loads that are asked for; about the memory latency at one thread's share of
-// the bandwidth.
-constexpr int kPrefetchBytes = 2048;
+// Asks memory for what comes later, or the cores would wait: a step's own stream, a distance ahead
+// (one pass over the panel), or the next panel, a part in each pass (several passes), so that
+// memory and multipliers are busy together.
+struct Ahead {
+  const char* at = nullptr;
+  int64_t bytes_per_step = 0;
+};
+
+// Distances found best on two Zen 5 cores (docs/kernels/linear.md): with more rows a step takes
+// more instructions, so the core's own window reaches less far ahead.
+constexpr int PrefetchDistance(int rows) { return rows <= 1 ? 2048 : rows <= 5 ? 4096 : 8192; }
 
 template <int kVecs, int kRows>
 HWY_INLINE void StoreTile(const VecF<kLanes> (&acc)[kRows][kVecs], const LinearSlice& s,
@@ -102,8 +110,8 @@ HWY_INLINE void StoreTile(const VecF<kLanes> (&acc)[kRows][kVecs], const LinearS
 
 // Outputs [n, n + kVecs * kLanes) of rows [row, row + kRows). `w` is their first vector within the
 // panel.
-template <class Format, int kRows, int kVecs>
-HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, int64_t row, int64_t n) {
+template <class Format, int kRows, int kVecs, bool kOnePass>
+HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, Ahead ahead, int64_t row, int64_t n) {
   using Element = typename Format::Element;
   VecF<kLanes> acc[kRows][kVecs];
   RA_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -125,8 +133,13 @@ HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, int64_t row, int64_t
   };
   int64_t k = 0;
   for (; k + Format::kPerLane <= s.k; k += Format::kPerLane) {
-    __builtin_prefetch(w + kPrefetchBytes);
-    if (kVecs * kLanes * 4 > 64) __builtin_prefetch(w + kPrefetchBytes + 64);
+    if constexpr (kOnePass) {
+      __builtin_prefetch(ahead.at);
+      __builtin_prefetch(ahead.at + 64);
+    } else {
+      __builtin_prefetch(ahead.at, 0, 2);  // into the second-level cache
+    }
+    ahead.at += ahead.bytes_per_step;
     step([](const Element* p) HWY_ATTR { return Format::LoadX(p); }, k);
     w += kStepBytes;
   }
@@ -135,21 +148,24 @@ HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, int64_t row, int64_t
 }
 
 // All outputs of a panel for kRows rows.
-template <class Format, int kRows>
-void PanelRows(const LinearSlice& s, const char* panel, int64_t row, int64_t n) {
+template <class Format, int kRows, bool kOnePass>
+void PanelRows(const LinearSlice& s, const char* panel, Ahead ahead, int64_t row, int64_t n) {
   constexpr int kVecs = NumVecs(kRows);
   for (int lane = 0; lane < kPanelRows; lane += kVecs * kLanes) {
-    Tile<Format, kRows, kVecs>(s, panel + lane * 4, row, n + lane);
+    if (kOnePass) ahead.at = panel + PrefetchDistance(kRows);
+    Tile<Format, kRows, kVecs, kOnePass>(s, panel + lane * 4, ahead, row, n + lane);
   }
 }
 
-template <class Format, int kRows>
-HWY_INLINE void DispatchRows(int rows, const LinearSlice& s, const char* panel, int64_t row,
-                             int64_t n) {
+template <class Format, int kRows, bool kOnePass>
+HWY_INLINE void DispatchRows(int rows, const LinearSlice& s, const char* panel, Ahead ahead,
+                             int64_t row, int64_t n) {
+  // Even tiles of several passes are never below half the largest.
+  constexpr int kLeast = kOnePass ? 1 : kMaxRows / 2;
   if (rows == kRows) {
-    PanelRows<Format, kRows>(s, panel, row, n);
-  } else if constexpr (kRows > 1) {
-    DispatchRows<Format, kRows - 1>(rows, s, panel, row, n);
+    PanelRows<Format, kRows, kOnePass>(s, panel, ahead, row, n);
+  } else if constexpr (kRows > kLeast) {
+    DispatchRows<Format, kRows - 1, kOnePass>(rows, s, panel, ahead, row, n);
   }
 }
 
@@ -160,11 +176,19 @@ void Linear(const LinearSlice& s) {
   const int64_t num_tiles = (num_rows + kMaxRows - 1) / kMaxRows;
   for (int64_t p = s.panel_begin; p < s.panel_end; ++p) {
     const char* panel = static_cast<const char*>(s.weights) + p * panel_bytes;
+    if (num_tiles == 1) {
+      DispatchRows<Format, kMaxRows, true>(static_cast<int>(num_rows), s, panel,
+                                           {panel, kStepBytes}, s.row_begin, p * kPanelRows);
+      continue;
+    }
+    const int64_t ahead_step = (kStepBytes + num_tiles - 1) / num_tiles;
     for (int64_t t = 0; t < num_tiles; ++t) {
       // Even tiles: 9 rows are 5 + 4, never 8 + 1.
       const int64_t row = s.row_begin + num_rows * t / num_tiles;
       const int64_t end = s.row_begin + num_rows * (t + 1) / num_tiles;
-      DispatchRows<Format, kMaxRows>(static_cast<int>(end - row), s, panel, row, p * kPanelRows);
+      const Ahead ahead{panel + panel_bytes + panel_bytes * t / num_tiles, ahead_step};
+      DispatchRows<Format, kMaxRows, false>(static_cast<int>(end - row), s, panel, ahead, row,
+                                            p * kPanelRows);
     }
   }
 }
