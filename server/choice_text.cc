@@ -11,11 +11,16 @@ int64_t CountCodePoints(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
 }
 
+bool IsOneOf(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
 }  // namespace
 
 ChoiceText::Options ChoiceText::Options::From(const GenerationRequest& request) {
   Options options;
   options.stop = request.stop;
+  options.stop_ids = request.stop_token_ids;
   options.min_tokens = request.min_tokens;
   options.include_stop = request.include_stop_in_output;
   options.skip_special = request.skip_special_tokens;
@@ -40,7 +45,9 @@ Delta ChoiceText::OnEvent(TokenEvent& event) {
     if (!finished_) {
       delta.text += matcher_.Finish();
       delta.finish = event.finish;
-      if (event.stop_token) delta.stop_reason = *event.stop_token;
+      if (event.stop_token && IsOneOf(options_.stop_ids, *event.stop_token)) {
+        delta.stop_reason = *event.stop_token;
+      }
       delta.error = std::move(event.error);
       finished_ = true;
     }

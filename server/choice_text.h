@@ -23,6 +23,7 @@ class ChoiceText {
  public:
   struct Options {
     std::vector<std::string> stop;  // those of `strings`, by index
+    std::vector<int32_t> stop_ids;  // the request's own: the model's end of text is no stop reason
     int min_tokens = 0;             // stop strings are not looked for in the first so many tokens
     bool include_stop = false;
     bool skip_special = true;

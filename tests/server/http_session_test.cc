@@ -1,0 +1,175 @@
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "gtest/gtest.h"
+
+#include "tests/server/http_fixture.h"
+
+namespace runahead {
+namespace {
+
+using std::chrono::milliseconds;
+
+class HttpSessionTest : public HttpFixture {};
+
+TEST_F(HttpSessionTest, AConnectionServesManyRequests) {
+  Start();
+  TestClient client(port());
+  for (int i = 0; i < 3; ++i) {
+    client.Send(kGetQuick);
+    const std::string answer = client.ReadAnswer();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
+    EXPECT_TRUE(answer.ends_with("\r\n\r\nquick")) << answer;
+    EXPECT_NE(answer.find("Connection: keep-alive"), std::string::npos);
+  }
+}
+
+TEST_F(HttpSessionTest, PipelinedRequestsAreAnsweredInOrder) {
+  Start();
+  TestClient client(port());
+  const auto post = [](const std::string& body) {
+    return "POST /echo HTTP/1.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body;
+  };
+  client.Send(post("one") + kGetQuick + post("two"));
+  EXPECT_TRUE(client.ReadAnswer().ends_with("one"));
+  EXPECT_TRUE(client.ReadAnswer().ends_with("quick"));
+  EXPECT_TRUE(client.ReadAnswer().ends_with("two"));
+}
+
+TEST_F(HttpSessionTest, RequestsPipelinedBehindAStreamWait) {
+  Start();
+  TestClient client(port());
+  client.Send(kGetStream + kGetQuick);
+  script_->Say("data", true);
+  std::string received = client.ReadUntil("quick");
+  EXPECT_NE(received.find("4\r\ndata\r\n0\r\n\r\nHTTP/1.1 200"), std::string::npos) << received;
+}
+
+TEST_F(HttpSessionTest, HeadHasNoBodyAndCloseIsHonoured) {
+  Start();
+  TestClient client(port());
+  client.Send("HEAD /quick HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const std::string answer = client.ReadAll();
+  EXPECT_NE(answer.find("Content-Length: 5\r\n"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("Connection: close\r\n\r\n"));
+}
+
+TEST_F(HttpSessionTest, Http10GetsItsStreamWithoutChunks) {
+  Start();
+  TestClient client(port());
+  client.Send("GET /stream HTTP/1.0\r\n\r\n");
+  script_->Say("data", true);
+  const std::string answer = client.ReadAll();
+  EXPECT_EQ(answer.find("chunked"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("\r\n\r\ndata")) << answer;
+}
+
+TEST_F(HttpSessionTest, ContinueIsSentWhenAskedFor) {
+  Start();
+  TestClient client(port());
+  client.Send("POST /echo HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.ReadUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.Send("ok");
+  EXPECT_TRUE(client.ReadAnswer().ends_with("ok"));
+}
+
+TEST_F(HttpSessionTest, NonsenseAndTooMuchAreRefusedAndTheOthersUnharmed) {
+  options_.limits.max_header_bytes = 300;
+  options_.limits.max_body_bytes = 100;
+  Start();
+  TestClient other(port());
+  const std::pair<std::string, std::string> cases[] = {
+      {"\x16\x03\x01 is this TLS?\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nX: " + std::string(1000, 'x'), "431"},
+      {"POST /echo HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + std::string(100000, 'x'), "413"},
+      {"GET /nope HTTP/1.1\r\nConnection: close\r\n\r\n", "404"},
+      {"PUT /echo HTTP/1.1\r\nConnection: close\r\n\r\n", "405"},
+      {"GET /throw HTTP/1.1\r\nConnection: close\r\n\r\n", "500"},
+  };
+  for (const auto& [bytes, status] : cases) {
+    TestClient client(port());
+    client.Send(bytes);
+    const std::string answer = client.ReadAll();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + status)) << answer;
+    EXPECT_NE(answer.find("\"param\":null"), std::string::npos) << answer;
+  }
+  other.Send(kGetQuick);
+  EXPECT_TRUE(other.ReadAnswer().ends_with("quick"));
+}
+
+TEST_F(HttpSessionTest, SlowHeadersAndBodiesAreCutOff) {
+  options_.timeouts.header = milliseconds(30);
+  options_.timeouts.body = milliseconds(30);
+  Start();
+  TestClient header(port());
+  header.Send("GET /quick HTT");
+  EXPECT_TRUE(header.ReadAll().starts_with("HTTP/1.1 408 "));
+  TestClient body(port());
+  body.Send("POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+  EXPECT_TRUE(body.ReadAll().starts_with("HTTP/1.1 408 "));
+}
+
+TEST_F(HttpSessionTest, IdleConnectionsAreClosedSilently) {
+  options_.timeouts.idle = milliseconds(30);
+  Start();
+  TestClient silent(port());
+  EXPECT_EQ(silent.ReadAll(), "");
+  TestClient idle(port());
+  idle.Send(kGetQuick);
+  idle.ReadAnswer();
+  EXPECT_EQ(idle.ReadAll(), "");
+}
+
+TEST_F(HttpSessionTest, AClientThatGoesBeforeTheAnswerIsNoticed) {
+  Start();
+  TestClient client(port());
+  client.Send(kGetStream);
+  while (script_->num_polls.load() == 0) std::this_thread::yield();
+  client.Close();
+  script_->WaitUntilDropped();
+}
+
+TEST_F(HttpSessionTest, AClientThatGoesAmidAStreamIsNoticed) {
+  Start();
+  TestClient client(port());
+  client.Send(kGetStream);
+  script_->Say("begin");
+  client.ReadUntil("begin");
+  client.Close();
+  script_->WaitUntilDropped();
+}
+
+TEST_F(HttpSessionTest, AHalfClosedClientCountsAsGoneButGetsWhatIsReady) {
+  Start();
+  TestClient waiting(port());
+  waiting.Send(kGetStream);
+  waiting.HalfClose();
+  script_->WaitUntilDropped();
+  TestClient ready(port());
+  ready.Send(kGetQuick);
+  ready.HalfClose();
+  EXPECT_TRUE(ready.ReadAll().ends_with("quick"));
+}
+
+// The endless stream fills the client's and the server's buffers and then stalls; its session alone
+// waits.
+TEST_F(HttpSessionTest, ASlowReaderStallsOnlyItselfAndIsCutOffInTheEnd) {
+  options_.num_threads = 1;
+  options_.timeouts.write = milliseconds(200);
+  script_->is_endless = true;
+  Start();
+  TestClient slow(port(), 4096);
+  slow.Send(kGetStream);
+  TestClient other(port());
+  for (int i = 0; i < 100; ++i) {
+    other.Send(kGetQuick);
+    EXPECT_TRUE(other.ReadAnswer().ends_with("quick"));
+  }
+  script_->WaitUntilDropped();
+  EXPECT_LT(script_->num_polls.load(), 1000) << "the reply was not asked for more than fits";
+}
+
+}  // namespace
+}  // namespace runahead
