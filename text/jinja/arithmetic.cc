@@ -140,7 +140,7 @@ Value Arithmetic(Runtime& runtime, BinaryOp op, const Value& a, const Value& b) 
     return IntegerArithmetic(runtime, op, a.integer(), b.integer());
   }
   if (a.IsNumber() && b.IsNumber()) return FloatArithmetic(runtime, op, a.number(), b.number());
-  if (op == BinaryOp::kModulo && a.IsString() && !b.IsUndefined()) {
+  if (op == BinaryOp::kModulo && a.IsString()) {
     return FormatPercent(runtime, a.text(), b);
   }
   const bool same_sequence = (a.IsString() && b.IsString()) ||

@@ -102,7 +102,10 @@ bool Contains(Runtime& runtime, const Value& container, const Value& item) {
     runtime.StepText(container.text().size());
     return container.text().find(item.text()) != std::string_view::npos;
   }
-  if (container.IsDict()) return container.dict().Find(item) != nullptr;
+  if (container.IsDict()) {
+    if (!IsHashable(item)) runtime.Fail("a list or dict cannot be a key");
+    return container.dict().Find(item) != nullptr;
+  }
   if (container.IsUndefined()) return false;
   if (!container.IsList()) {
     runtime.Fail("a value of type " + std::string(container.TypeName()) + " contains nothing");

@@ -36,7 +36,10 @@ class PercentFormatter {
     }
     const bool is_tuple = IsTuple();
     const size_t given = is_tuple ? arguments_.list().items.size() : 1;
-    if (next_ < given && (is_tuple || !arguments_.IsDict())) {
+    // Python takes what has items for a mapping, of which nothing need be used.
+    const bool is_mapping =
+        arguments_.IsDict() || arguments_.IsUndefined() || (arguments_.IsList() && !is_tuple);
+    if (next_ < given && !is_mapping) {
       return runtime_.Fail("not all arguments were converted by the string format");
     }
     return runtime_.NewString(out_.Take());

@@ -35,6 +35,7 @@ Value FilterMap(Runtime& runtime, const Value& self, const Bound& bound) {
   }
   const Arguments rest = Rest(arguments, 1);
   std::vector<Value> mapped;
+  if (!Truthy(self)) return runtime.NewList({}, ListKind::kGenerator);  // also none, 0 and false
   for (const Value& item : Iterate(runtime, self)) {
     if (runtime.failed()) break;
     if (!by_attribute) {
@@ -59,6 +60,7 @@ Value FilterSelect(Runtime& runtime, const Value& self, const Bound& bound) {
   }
   const Arguments rest = Rest(arguments, kTestAt + 1);
   std::vector<Value> kept;
+  if (!Truthy(self)) return runtime.NewList({}, ListKind::kGenerator);  // also none, 0 and false
   for (const Value& item : Iterate(runtime, self)) {
     if (runtime.failed()) break;
     const Value subject = kOfAttribute ? GetPath(runtime, item, arguments.positional[0]) : item;

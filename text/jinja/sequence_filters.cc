@@ -144,6 +144,7 @@ Value FilterUnique(Runtime& runtime, const Value& self, const Bound& arguments) 
     if (runtime.failed()) break;
     const Value attribute = Attributes(runtime, {item}, arguments[1]).at(0);
     const Value key = SortKey(runtime, attribute, case_sensitive);
+    if (!IsHashable(key)) return runtime.Fail("unique() cannot compare lists and dicts");
     const bool known = std::ranges::any_of(
         kept, [&](const Keyed& entry) { return Equal(runtime, entry.key, key); });
     if (!known) kept.push_back({key, item});

@@ -81,6 +81,11 @@ Value IsTestName(Runtime&, const Value& self, const Bound&) {
   return Value(self.IsString() && FindTest(self.text()) != nullptr);
 }
 
+// An undefined value can be called, says Python; that then fails.
+Value IsCallable(Runtime&, const Value& self, const Bound&) {
+  return Value(self.is(Kind::kCallable) || self.IsUndefined());
+}
+
 Value IsEscaped(Runtime&, const Value&, const Bound&) { return Value(false); }
 
 constexpr Builtin kTests[] = {
@@ -97,7 +102,7 @@ constexpr Builtin kTests[] = {
     {"mapping", "", 0, IsKind<Kind::kDict>},
     {"sequence", "", 0, IsSequence},
     {"iterable", "", 0, IsIterableTest},
-    {"callable", "", 0, IsKind<Kind::kCallable>},
+    {"callable", "", 0, IsCallable},
     {"escaped", "", 0, IsEscaped},
     {"sameas", "other", 1, IsSameAs},
     {"in", "seq", 1, Compares<CompareOp::kIn>},

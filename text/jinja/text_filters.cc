@@ -64,6 +64,8 @@ Value FilterWordCount(Runtime& runtime, const Value& self, const Bound&) {
 
 // Jinja's do_indent, quirks included: lines are those of str.splitlines of the text and one "\n".
 Value FilterIndent(Runtime& runtime, const Value& self, const Bound& arguments) {
+  if (self.IsUndefined()) return runtime.Fail(self.undefined_reason());
+  if (!self.IsString()) return runtime.Fail("indent() needs a string");
   const bool first = arguments.Flag(1, false);
   const bool blank = arguments.Flag(2, false);
   TextBuilder indention(runtime);
@@ -86,15 +88,15 @@ Value FilterIndent(Runtime& runtime, const Value& self, const Bound& arguments) 
 }
 
 Value FilterTruncate(Runtime& runtime, const Value& self, const Bound& arguments) {
-  const Value text = runtime.NewString(Str(runtime, self));
-  if (!text.IsString()) return Value();
   const int64_t length = arguments.Int(runtime, 0, 255);
   const std::string_view end = arguments.Text(runtime, 2, "...");
   const int64_t leeway = arguments[3].IsNone() ? 5 : arguments.Int(runtime, 3, 5);
   const int64_t kept = length - utf8::CountCharacters(end);
   if (kept < 0) return runtime.Fail("truncate() needs a length that holds the ending");
-  if (Length(runtime, text).value_or(0) <= length + leeway) return text;
-  std::string_view cut = text.text().substr(0, utf8::OffsetOfCharacter(text.text(), kept));
+  // What is short enough stays as it is, whatever it is.
+  if (Length(runtime, self).value_or(0) <= length + leeway) return self;
+  if (!self.IsString()) return runtime.Fail("truncate() needs a string");
+  std::string_view cut = self.text().substr(0, utf8::OffsetOfCharacter(self.text(), kept));
   if (!arguments.Flag(1, false)) cut = cut.substr(0, std::min(cut.rfind(' '), cut.size()));
   return runtime.NewString(std::string(cut) + std::string(end));
 }

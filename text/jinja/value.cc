@@ -116,6 +116,10 @@ int DepthOf(const Value& value) {
   return 0;
 }
 
+bool IsHashable(const Value& value) {
+  return !value.IsDict() && !(value.IsList() && value.list().kind == ListKind::kList);
+}
+
 namespace {
 
 int DepthOfAll(const std::vector<Value>& items) {

@@ -179,4 +179,7 @@ struct LoopState {
 
 int DepthOf(const Value& value);
 
+// Whether Python would take it as a key: lists and dicts can change, so they are none.
+bool IsHashable(const Value& value);
+
 }  // namespace runahead::jinja

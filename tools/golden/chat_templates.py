@@ -5,6 +5,7 @@ The published templates themselves are not copied: the goldens hold inputs and o
 Needs Jinja2 (tools/requirements.txt).
 """
 
+import copy
 import datetime
 import json
 import pathlib
@@ -79,7 +80,7 @@ def snippets(environment):
     sources = ["{{ " + expression + " }}" for expression in EXPRESSIONS] + TEMPLATES
     cases = []
     for source in sources:
-        result = render(environment, source, CONTEXT)
+        result = render(environment, source, copy.deepcopy(CONTEXT))  # indent changes lists
         try:
             json.dumps(result, ensure_ascii=False).encode()
         except UnicodeEncodeError:

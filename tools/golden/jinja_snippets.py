@@ -534,6 +534,23 @@ d.items is defined
 none ~ none
 loop is defined
 loop
+none|select|list
+0|map('upper')|list
+5|select|list
+n|indent
+missing|indent
+missing is callable
+'a' % [1]
+'a' % missing
+'%s' % [1, 2]
+n|truncate(3)
+[1, 2]|truncate(3)
+missing|truncate(3)
+nested|unique|list
+[(1, 2), (1, 2)]|unique|list
+[1] in d
+nested|select|list
+(1, 2)[:1]
 """.strip().split("\n")
 
 # Whole templates.
