@@ -18,6 +18,7 @@ constexpr int64_t kStepBytes = kPanelRows * 4;
 constexpr int64_t kInlineMacs = 256 * 1024;
 // Rows of x that go over a panel before the next panel, when panels alone cannot feed the threads.
 constexpr int64_t kRowChunk = 32;
+constexpr int64_t kPieceBytes = 512 * 1024;
 
 int64_t NumPanels(int64_t n) { return (n + kPanelRows - 1) / kPanelRows; }
 
@@ -128,13 +129,6 @@ void FillPanel(const SourceRow* rows, const PackedLinear& weight, void* panel) {
   }
 }
 
-// Thread `i` of `n` owns [begin, end) of `count` panels.
-struct Share {
-  int64_t begin;
-  int64_t end;
-};
-Share ShareOf(int64_t count, int i, int n) { return {count * i / n, count * (i + 1) / n}; }
-
 }  // namespace
 
 std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool& pool) {
@@ -145,8 +139,10 @@ std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool
   const int64_t num_panels = weight->num_panels();
   const std::vector<SourceRow> rows = SourceRows(canonical, num_panels * kPanelRows);
   pool.Run([&](int thread) {
-    const Share share = ShareOf(num_panels, thread, pool.num_threads());
-    for (int64_t p = share.begin; p < share.end; ++p) {
+    // The shares RunRanges starts with.
+    const int64_t num_threads = pool.num_threads();
+    const int64_t end = num_panels * (thread + 1) / num_threads;
+    for (int64_t p = num_panels * thread / num_threads; p < end; ++p) {
       FillPanel(rows.data() + p * kPanelRows, *weight, weight->panel(p));
     }
   });
@@ -184,11 +180,13 @@ void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool
   // Which thread computes an output never changes it: every output is one sum over k.
   const int64_t num_panels = weight.num_panels();
   if (num_panels >= 4 * num_threads || num_rows < 2 * kRowChunk) {
-    pool.Run([&](int thread) {
-      const Share share = ShareOf(num_panels, thread, num_threads);
+    // Pieces of half a megabyte: long enough to stream, short enough to share out a late core's
+    // rest.
+    const int64_t grain = std::max<int64_t>(1, kPieceBytes / weight.panel_bytes());
+    pool.RunRanges(num_panels, grain, [&](int, int64_t begin, int64_t end) {
       LinearSlice own = slice;
-      own.panel_begin = share.begin;
-      own.panel_end = share.end;
+      own.panel_begin = begin;
+      own.panel_end = end;
       kernel(own);
     });
     return;

@@ -45,92 +45,134 @@ void Adjust(std::span<float> logits, std::span<const TokenAdjust> adjusts,
 }
 
 // The survivors of one row. Every filter keeps a prefix of the ranking (most likely first, lower id
-// first among equals), so the row keeps the shortest of the prefixes.
+// first among equals), so the row keeps all tokens up to one last token. A histogram over the
+// distance from the best finds the narrow bucket that holds it, and only that bucket is ever
+// sorted.
 class RowFilter {
  public:
   RowFilter(std::span<float> logits, const LogitParams& params, const KernelTable& kernels,
             SamplingScratch& scratch)
-      : logits_(logits), params_(params), kernels_(kernels), ids_(scratch.ids) {}
+      : logits_(logits), params_(params), kernels_(kernels), scratch_(scratch) {}
 
   // Leaves the survivors in the scratch ids, ascending.
   void Run() {
     const auto vocab = static_cast<int64_t>(logits_.size());
+    scratch_.ids.clear();
     highest_ = kernels_.max(logits_.data(), vocab);
-    ids_.clear();
     if (highest_ == kBanned) return;
-    const float reach =
-        CollectLikely(logits_, highest_, std::max(1, params_.top_k), kernels_, ids_);
-    if (!Cut(reach)) {
-      CollectLikely(logits_, highest_, vocab, kernels_, ids_);
-      Cut(INFINITY);
+    if (params_.top_k <= 0 && params_.top_p >= 1) {
+      Collect(MinPBound(), true);
+      return;
     }
-    std::sort(ids_.begin(), ids_.end());
+    kernels_.histogram(logits_.data(), vocab, highest_, scratch_.histogram);
+    const int32_t last = params_.top_k > 0 ? LastOfTopK() : LastOfTopP();
+    const float least = MinPBound();
+    std::erase_if(scratch_.ids, [&](int32_t id) { return Before(last, id) || Logit(id) < least; });
   }
 
  private:
+  float Logit(int32_t id) const { return logits_[static_cast<size_t>(id)]; }
+  double Mass(int32_t id) const { return std::exp(double{Logit(id)} - highest_); }
+
   bool Before(int32_t a, int32_t b) const {
-    const float x = logits_[static_cast<size_t>(a)];
-    const float y = logits_[static_cast<size_t>(b)];
-    return x > y || (x == y && a < b);
+    return Logit(a) > Logit(b) || (Logit(a) == Logit(b) && a < b);
   }
   auto Order() const {
     return [this](int32_t a, int32_t b) { return Before(a, b); };
   }
 
-  // Applies the filters to the candidates; false when a survivor may lie beyond their reach.
-  bool Cut(float reach) {
-    const bool all = reach == INFINITY;
-    if (params_.top_k > 0 && ids_.size() > static_cast<size_t>(params_.top_k)) {
-      std::nth_element(ids_.begin(), ids_.begin() + params_.top_k, ids_.end(), Order());
-      ids_.resize(static_cast<size_t>(params_.top_k));
-    }
-    const bool complete = all || params_.top_k > 0;
-    if (params_.top_p < 1 && !CutTopP(complete)) return false;
-    if (params_.min_p > 0) {
-      const double floor = double{highest_} + std::log(params_.min_p);
-      if (!complete && params_.top_p >= 1 && -std::log(params_.min_p) > reach) return false;
-      std::erase_if(ids_, [&](int32_t id) { return logits_[static_cast<size_t>(id)] < floor; });
-    }
-    return true;
+  // The least logit that min_p keeps.
+  float MinPBound() const {
+    if (params_.min_p <= 0) return kBanned;
+    const double exact = double{highest_} + std::log(double{params_.min_p});
+    const auto bound = static_cast<float>(exact);
+    return bound < exact ? std::nextafter(bound, INFINITY) : bound;
   }
 
-  double Mass(int32_t id) const {
-    return std::exp(double{logits_[static_cast<size_t>(id)]} - highest_);
+  void Collect(float bound, bool or_equal) {
+    const auto vocab = static_cast<int64_t>(logits_.size());
+    scratch_.ids.resize(logits_.size());
+    const int64_t count = kernels_.collect(logits_.data(), vocab, bound,
+                                           or_equal && bound > kBanned, scratch_.ids.data(), vocab);
+    scratch_.ids.resize(static_cast<size_t>(count));
   }
 
-  // Keeps the shortest prefix of mass top_p; false when the candidates, not `complete`, do not hold
-  // it.
-  bool CutTopP(bool complete) {
+  // The bucket the histogram put a logit into: the same two roundings.
+  int BucketOf(float logit) const {
+    const float below = (highest_ - logit) * kBucketsPerUnit;
+    return below < static_cast<float>(kBuckets) ? static_cast<int>(below) : kBuckets;
+  }
+
+  // Collects all tokens down to a bucket, and perhaps a few more.
+  void CollectDownTo(int bucket) {
+    if (bucket >= kBuckets) {
+      Collect(kBanned, false);
+      return;
+    }
+    const float reach = static_cast<float>(bucket + 2) / kBucketsPerUnit;
+    Collect(highest_ - reach - std::abs(highest_) * 1e-6f, false);
+  }
+
+  int32_t LastOfTopK() {
+    int64_t count = 0;
+    int bucket = 0;
+    while (bucket < kBuckets && (count += scratch_.histogram.counts[bucket]) < params_.top_k)
+      ++bucket;
+    CollectDownTo(bucket);
+    std::vector<int32_t>& ranked = scratch_.ranked;
+    ranked = scratch_.ids;
+    if (ranked.size() > static_cast<size_t>(params_.top_k)) {
+      std::nth_element(ranked.begin(), ranked.begin() + params_.top_k - 1, ranked.end(), Order());
+      ranked.resize(static_cast<size_t>(params_.top_k));
+    }
+    if (params_.top_p >= 1) return *std::max_element(ranked.begin(), ranked.end(), Order());
     double total = 0;
-    if (params_.top_k > 0) {
-      for (const int32_t id : ids_) total += Mass(id);
-    } else {
-      total = kernels_.sum_exp(logits_.data(), static_cast<int64_t>(logits_.size()), highest_);
+    for (const int32_t id : ranked) total += Mass(id);
+    return LastOfMass(params_.top_p * total);
+  }
+
+  int32_t LastOfTopP() {
+    const LogitHistogram& histogram = scratch_.histogram;
+    double total = 0;
+    for (const double mass : histogram.mass) total += mass;
+    const double wanted = params_.top_p * total;
+    double above = 0;
+    int bucket = 0;
+    while (bucket < kBuckets && above + histogram.mass[bucket] < wanted) {
+      above += histogram.mass[bucket++];
     }
-    const double wanted = double{params_.top_p} * total;
+    CollectDownTo(bucket);
+    scratch_.ranked.clear();
+    for (const int32_t id : scratch_.ids) {
+      if (BucketOf(Logit(id)) == bucket) scratch_.ranked.push_back(id);
+    }
+    // Rounding may end the search in an empty bucket; then every token collected is kept.
+    if (scratch_.ranked.empty()) scratch_.ranked = scratch_.ids;
+    return LastOfMass(wanted - above);
+  }
+
+  // The token at which the ranked ids' mass reaches `wanted`; the last if it never does.
+  int32_t LastOfMass(double wanted) {
+    std::vector<int32_t>& ids = scratch_.ranked;
     double sum = 0;
-    size_t ranked = 0;
-    for (size_t i = 0; i < ids_.size(); ++i) {
-      if (i == ranked) {
+    size_t sorted = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (i == sorted) {
         // Ranks in growing pieces: a peaked row needs few.
-        const size_t next = std::min(ids_.size(), std::max<size_t>(64, 4 * ranked));
-        std::partial_sort(ids_.begin() + static_cast<int64_t>(ranked),
-                          ids_.begin() + static_cast<int64_t>(next), ids_.end(), Order());
-        ranked = next;
+        sorted = std::min(ids.size(), std::max<size_t>(64, 4 * i));
+        std::partial_sort(ids.begin() + static_cast<int64_t>(i),
+                          ids.begin() + static_cast<int64_t>(sorted), ids.end(), Order());
       }
-      sum += Mass(ids_[i]);
-      if (sum >= wanted) {
-        ids_.resize(i + 1);
-        return true;
-      }
+      sum += Mass(ids[i]);
+      if (sum >= wanted) return ids[i];
     }
-    return complete;
+    return ids.back();
   }
 
   std::span<float> logits_;
   const LogitParams& params_;
   const KernelTable& kernels_;
-  std::vector<int32_t>& ids_;
+  SamplingScratch& scratch_;
   float highest_ = kBanned;
 };
 
@@ -171,23 +213,6 @@ void ProcessRow(const ProcessLogitsArgs& args, int64_t row, const KernelTable& k
 }
 
 }  // namespace
-
-float CollectLikely(std::span<const float> logits, float highest, int64_t num_wanted,
-                    const KernelTable& kernels, std::vector<int32_t>& ids) {
-  const auto vocab = static_cast<int64_t>(logits.size());
-  ids.resize(logits.size());
-  const auto collect = [&](float bound) {
-    return kernels.collect(logits.data(), vocab, bound, false, ids.data(), vocab);
-  };
-  float reach = kReach;
-  int64_t count = num_wanted < vocab ? collect(highest - reach) : 0;
-  if (count < num_wanted) {
-    reach = INFINITY;
-    count = collect(kBanned);
-  }
-  ids.resize(static_cast<size_t>(count));
-  return reach;
-}
 
 void ProcessLogits(const ProcessLogitsArgs& args, const SamplingContext& context) {
   CheckArgs(args);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -13,7 +14,9 @@ namespace runahead::cpu {
 // Buffers of one thread. They grow to the vocabulary in the first step that needs them and stay.
 struct SamplingScratch {
   std::vector<int32_t> ids;
+  std::vector<int32_t> ranked;
   std::vector<float> values;
+  LogitHistogram histogram;
 };
 
 // What the sampling ops work with.
@@ -26,12 +29,6 @@ struct SamplingContext {
 void ProcessLogits(const ProcessLogitsArgs& args, const SamplingContext& context);
 void SampleAndVerify(const SampleVerifyArgs& args, const SamplingContext& context);
 void TopLogprobs(const TopLogprobsArgs& args, const SamplingContext& context);
-
-// Puts into `ids`, ascending, a set of tokens that holds the `num_wanted` most likely ones (all
-// there are if fewer): usually those within e^-reach of the best, else every token above -infinity.
-// Returns the reach that was used, infinity for all.
-float CollectLikely(std::span<const float> logits, float highest, int64_t num_wanted,
-                    const KernelTable& kernels, std::vector<int32_t>& ids);
 
 // Runs body(thread, row) for every row; one row at a time where the rows are few and short.
 template <typename Body>

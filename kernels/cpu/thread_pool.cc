@@ -52,7 +52,8 @@ int ReadTopology(int cpu, const char* name) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int num_threads, bool pin) : num_threads_(std::max(1, num_threads)) {
+ThreadPool::ThreadPool(int num_threads, bool pin)
+    : num_threads_(std::max(1, num_threads)), shares_(static_cast<size_t>(num_threads_)) {
   const std::vector<int> cpus = pin ? AllowedCpus() : std::vector<int>();
   for (int i = 1; i < num_threads_; ++i) {
     workers_.emplace_back([this, i] { Work(i); });

@@ -32,6 +32,33 @@ class ThreadPool {
               const_cast<void*>(static_cast<const void*>(&body)));
   }
 
+  // Calls body(thread, begin, end) on disjoint ranges that cover [0, count). Thread t begins with
+  // its own contiguous share [count t / n, count (t + 1) / n), a piece of `grain` at a time, and
+  // then helps where others are behind: a core that someone else is using delays nobody. Which
+  // thread runs a piece must not change its result.
+  template <typename Body>
+  void RunRanges(int64_t count, int64_t grain, Body&& body) {
+    const int n = num_threads_;
+    if (n == 1) {
+      if (count > 0) body(0, int64_t{0}, count);
+      return;
+    }
+    for (int t = 0; t < n; ++t) {
+      shares_[static_cast<size_t>(t)].next.store(count * t / n, std::memory_order_relaxed);
+    }
+    Run([&](int thread) {
+      for (int i = 0; i < n; ++i) {
+        const int owner = (thread + i) % n;
+        std::atomic<int64_t>& next = shares_[static_cast<size_t>(owner)].next;
+        const int64_t end = count * (owner + 1) / n;
+        for (int64_t begin = next.fetch_add(grain, std::memory_order_relaxed); begin < end;
+             begin = next.fetch_add(grain, std::memory_order_relaxed)) {
+          body(thread, begin, begin + grain < end ? begin + grain : end);
+        }
+      }
+    });
+  }
+
   // Calls body(thread, i) once for each i in [0, num_items), each item on whichever thread is free.
   template <typename Body>
   void RunItems(int64_t num_items, Body&& body) {
@@ -61,6 +88,11 @@ class ThreadPool {
   bool stopping_ = false;    // likewise
   alignas(64) std::atomic<uint32_t> epoch_{0};
   alignas(64) std::atomic<int> num_running_{0};
+  // Where each thread's share of RunRanges goes on; a cache line each.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+  };
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
 };
 

@@ -8,6 +8,20 @@
 namespace runahead::cpu {
 namespace {
 
+// Puts into `ids`, ascending, tokens among which are the `num_wanted` most likely: usually those
+// within e^-6 of the best, else every token above -infinity.
+void CollectLikely(std::span<const float> logits, float highest, int64_t num_wanted,
+                   const KernelTable& kernels, std::vector<int32_t>& ids) {
+  const auto vocab = static_cast<int64_t>(logits.size());
+  ids.resize(logits.size());
+  int64_t count = 0;
+  for (const float bound : {highest - 6, -INFINITY}) {
+    count = kernels.collect(logits.data(), vocab, bound, false, ids.data(), vocab);
+    if (count >= num_wanted) break;
+  }
+  ids.resize(static_cast<size_t>(count));
+}
+
 void FillRow(const TopLogprobsArgs& args, int64_t row, const KernelTable& kernels,
              std::vector<int32_t>& ids) {
   const auto r = static_cast<size_t>(row);

@@ -112,9 +112,10 @@ constexpr float kNothing = -__builtin_inff();
 
 // One tile of one slice.
 struct Tile {
-  int64_t first = 0;    // position of its first key
-  int num_keys = 0;     // visible to some vector of the slice
-  int num_vectors = 0;  // of the slice
+  int64_t first = 0;      // position of its first key
+  int num_keys = 0;       // visible to some vector of the slice
+  int num_keys_next = 0;  // of the next tile of the slice
+  int num_vectors = 0;    // of the slice
 };
 
 template <class Format>
@@ -132,6 +133,12 @@ void LoadQueries(const AttentionSlice& s, float* q) {
 
 HWY_INLINE const char* BlockOf(const AttentionSlice& s, const void* cache, int64_t position) {
   return static_cast<const char*>(cache) + s.table[position / s.block_size] * s.block_stride;
+}
+
+// Asks for `bytes` of the cache at a token of the next tile. Blocks are scattered, so the hardware
+// cannot guess them; a tile ahead is a few hundred cycles of work, about the memory latency.
+HWY_INLINE void Prefetch(const char* at, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
 }
 
 // Scores of kVectors query vectors against kVecs vectors of keys.
@@ -192,9 +199,14 @@ void Scores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
     const int in_block = static_cast<int>(position % s.block_size);
     return BlockOf(s, s.k, position) + (in_block / group * units * group + in_block % group) * 4;
   };
+  // The keys of one vector: the same units of its whole group where a vector is a group.
+  const int64_t bytes = kNum == group ? units * group * 4 : 0;
+  const int ahead = tile.num_keys_next;
   int at = 0;
   for (; at + kNum < tile.num_keys; at += 2 * kNum) {
     const char* keys[2] = {address(at), address(at + kNum)};
+    if (at < ahead) Prefetch(address(kTileKeys + at), bytes);
+    if (at + kNum < ahead) Prefetch(address(kTileKeys + at + kNum), bytes);
     ScoreVectors<Format, kNum, kMaxVectors, 2>(s, keys, c, tile.num_vectors, at);
   }
   if (at < tile.num_keys) {
@@ -268,6 +280,10 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Scr
     const char* value = BlockOf(s, s.v, position) + (in_block / kPer * s.head_dim + at) * 4;
     const int block_end = key + s.block_size - in_block;
     const int end = block_end < whole ? block_end : whole;
+    if (r == 0 && at == 0 && key < tile.num_keys_next) {
+      Prefetch(BlockOf(s, s.v, position + kTileKeys),
+               int64_t{s.block_size} * s.head_dim * 4 / kPer);
+    }
     for (; key < end; key += kPer, value += s.head_dim * 4) step(value, key / kPer, false);
     if (key == whole && whole < tile.num_keys) {
       // The other half of the last pair is not yet written: whatever it holds must not count, not
@@ -380,6 +396,8 @@ void Attend(const AttentionSlice& s) {
     tile.first = t * kTileKeys;
     const int64_t visible = last + 1 - tile.first;
     tile.num_keys = static_cast<int>(visible < kTileKeys ? visible : kTileKeys);
+    const int64_t next = t + 1 < s.tile_end ? visible - kTileKeys : 0;
+    tile.num_keys_next = static_cast<int>(next < kTileKeys ? next : kTileKeys);
     if (KeyGroup(s.block_size) >= kLanes) {
       Scores<Format, kLanes>(s, tile, c);
     } else {

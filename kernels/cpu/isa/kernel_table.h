@@ -116,6 +116,15 @@ struct NoiseName {
   uint32_t purpose = 0;
 };
 
+// How many tokens of a row lie how far below its highest logit, and their mass in e^(logit -
+// highest).
+static constexpr int kBuckets = 1024;
+static constexpr float kBucketsPerUnit = 64;
+struct LogitHistogram {
+  int64_t counts[kBuckets + 1];  // [b]: distance in [b, b + 1) / 64; the last: all beyond 16
+  double mass[kBuckets + 1];
+};
+
 struct KernelTable {
   void (*linear_bf16)(const LinearSlice&);
   void (*linear_f32)(const LinearSlice&);
@@ -134,6 +143,7 @@ struct KernelTable {
   // Ids of logits > bound (or >= bound), ascending; stops at `capacity`.
   int64_t (*collect)(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
                      int64_t capacity);
+  void (*histogram)(const float* logits, int64_t vocab, float highest, LogitHistogram& out);
   // out[i] = log(max(0, exp(logits[i] - highest) / sum - q[i])): the residual of rejection
   // sampling.
   void (*residual)(const float* logits, const float* q, int64_t vocab, float highest, double sum,

@@ -22,6 +22,7 @@ double SumExp(const float* logits, int64_t vocab, float highest);
 int64_t CountGreater(const float* logits, int64_t vocab, float bound);
 int64_t Collect(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
                 int64_t capacity);
+void Histogram(const float* logits, int64_t vocab, float highest, LogitHistogram& out);
 void Residual(const float* logits, const float* q, int64_t vocab, float highest, double sum,
               float* out);
 float ReadStream(const void* data, int64_t bytes);

@@ -11,6 +11,7 @@ namespace runahead::cpu::RA_ISA {
 namespace {
 
 constexpr float kBanned = -__builtin_inff();
+constexpr float kAnything = __builtin_inff();
 
 // Standard Gumbel noise lies in (-2.78, 16.64) for the 23-bit uniforms of UniformOpen; a little is
 // added for rounding.
@@ -69,23 +70,25 @@ HWY_INLINE void Offer(Best& best, float score, int32_t id) {
   }
 }
 
-// Scores of tokens 4 g + word of the kLanes groups from `group` on: lane i's logit plus the noise
-// of `words`.
-HWY_INLINE void OfferGroups(const float* logits, int64_t vocab, int64_t group,
+// Offers the tokens of the kLanes groups from `group` on, tokens [4 group, 4 group + 4 kLanes)
+// below `vocab`; `highest` is at least their highest logit.
+HWY_INLINE void OfferGroups(const float* logits, int64_t vocab, int64_t group, float highest,
                             const NoiseName& noise, Best& best) {
   const DF d;
-  const auto words = Philox(hn::Iota(DU(), static_cast<uint32_t>(group)), noise);
-  HWY_ALIGN float gumbel[4][kLanes];
-  hn::Store(Gumbel(words.w0), d, gumbel[0]);
-  hn::Store(Gumbel(words.w1), d, gumbel[1]);
-  hn::Store(Gumbel(words.w2), d, gumbel[2]);
-  hn::Store(Gumbel(words.w3), d, gumbel[3]);
+  const DU du;
+  const auto words = Philox(hn::Iota(du, static_cast<uint32_t>(group)), noise);
+  // Noise grows with its word: the noise of each group's largest word tells for most blocks that
+  // none can win, at a quarter of the logarithms.
+  const auto largest = hn::Max(hn::Max(words.w0, words.w1), hn::Max(words.w2, words.w3));
+  const auto reach = hn::Add(Gumbel(largest), hn::Set(d, highest));
+  if (hn::AllFalse(d, hn::Ge(reach, hn::Set(d, best.score)))) return;
+  HWY_ALIGN float scores[4 * kLanes];
+  hn::StoreInterleaved4(Gumbel(words.w0), Gumbel(words.w1), Gumbel(words.w2), Gumbel(words.w3), d,
+                        scores);
   const int64_t first = 4 * group;
   const int64_t count = vocab - first < 4 * kLanes ? vocab - first : 4 * kLanes;
   for (int64_t i = 0; i < count; ++i) {
-    const float logit = logits[first + i];
-    if (logit + kMaxNoise < best.score) continue;  // no noise can lift it
-    Offer(best, logit + gumbel[i % 4][i / 4], static_cast<int32_t>(first + i));
+    Offer(best, logits[first + i] + scores[i], static_cast<int32_t>(first + i));
   }
 }
 
@@ -154,20 +157,54 @@ int64_t CountGreater(const float* logits, int64_t vocab, float bound) {
 int64_t Collect(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
                 int64_t capacity) {
   const DF d;
+  const hn::RebindToSigned<DF> di;
   const auto limit = hn::Set(d, bound);
   int64_t count = 0;
-  const auto take = [&](int64_t i) HWY_ATTR {
-    if (logits[i] > bound || (or_equal && logits[i] == bound))
-      ids[count++] = static_cast<int32_t>(i);
-  };
   int64_t i = 0;
-  for (; i + kLanes <= vocab && count < capacity; i += kLanes) {
+  for (; i + kLanes <= vocab && count + kLanes <= capacity; i += kLanes) {
     const auto v = hn::LoadU(d, logits + i);
-    if (hn::AllFalse(d, or_equal ? hn::Ge(v, limit) : hn::Gt(v, limit))) continue;
-    for (int64_t j = i; j < i + kLanes && count < capacity; ++j) take(j);
+    const auto mask = or_equal ? hn::Ge(v, limit) : hn::Gt(v, limit);
+    if (hn::AllFalse(d, mask)) continue;
+    const auto id = hn::Iota(di, static_cast<int32_t>(i));
+    count += static_cast<int64_t>(
+        hn::CompressBlendedStore(id, hn::RebindMask(di, mask), di, ids + count));
   }
-  for (; i < vocab && count < capacity; ++i) take(i);
+  for (; i < vocab && count < capacity; ++i) {
+    if (logits[i] > bound || (or_equal && logits[i] == bound)) {
+      ids[count++] = static_cast<int32_t>(i);
+    }
+  }
   return count;
+}
+
+void Histogram(const float* logits, int64_t vocab, float highest, LogitHistogram& out) {
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  for (int b = 0; b <= kBuckets; ++b) {
+    out.counts[b] = 0;
+    out.mass[b] = 0;
+  }
+  const auto add = [&](float mass, int32_t bucket) {
+    ++out.counts[bucket];
+    out.mass[bucket] += static_cast<double>(mass);
+  };
+  HWY_ALIGN float mass[kLanes];
+  HWY_ALIGN int32_t bucket[kLanes];
+  for (int64_t i = 0; i < vocab; i += kLanes) {
+    const int64_t num = vocab - i < kLanes ? vocab - i : kLanes;
+    HWY_ALIGN float padded[kLanes];
+    for (int64_t j = 0; num < kLanes && j < kLanes; ++j)
+      padded[j] = j < num ? logits[i + j] : kBanned;
+    const auto v = num < kLanes ? hn::Load(d, padded) : hn::LoadU(d, logits + i);
+    const auto below = hn::Mul(hn::Sub(hn::Set(d, highest), v), hn::Set(d, kBucketsPerUnit));
+    // Everything beyond the reach, NaN included, goes to the last bucket.
+    const auto last = hn::Set(d, static_cast<float>(kBuckets));
+    const auto clamped = hn::IfThenElse(hn::Lt(below, last), below, last);
+    hn::Store(hn::ConvertTo(di, clamped), di, bucket);
+    const auto weight = Exp(d, hn::Sub(v, hn::Set(d, highest)));
+    hn::Store(hn::IfThenElse(hn::IsNaN(v), hn::Zero(d), weight), d, mass);
+    for (int64_t j = 0; j < num; ++j) add(mass[j], bucket[j]);
+  }
 }
 
 void Residual(const float* logits, const float* q, int64_t vocab, float highest, double sum,
@@ -185,22 +222,23 @@ void Residual(const float* logits, const float* q, int64_t vocab, float highest,
 int32_t GumbelArgMax(const float* logits, int64_t vocab, const NoiseName& noise) {
   const DF d;
   Best best;
-  // Most rows are peaked: a block of tokens that no noise can lift above the best is skipped after
-  // one comparison.
   constexpr int64_t kBlock = 4 * kLanes;
-  // The highest logit first makes the bound tight from the start.
+  // The block of the highest logit first: from then on, a block that no noise can lift above the
+  // best is skipped after one comparison, and in a peaked row that is nearly all.
   const int32_t peak = ArgMax(logits, vocab);
-  OfferGroups(logits, vocab, peak / kBlock * kLanes, noise, best);
+  OfferGroups(logits, vocab, peak / kBlock * kLanes, kAnything, noise, best);
   for (int64_t i = 0; i < vocab; i += kBlock) {
+    float highest = kAnything;
     if (i + kBlock <= vocab) {
-      auto highest = hn::LoadU(d, logits + i);
+      auto most = hn::LoadU(d, logits + i);
       for (int64_t j = kLanes; j < kBlock; j += kLanes) {
-        highest = hn::Max(highest, hn::LoadU(d, logits + i + j));
+        most = hn::Max(most, hn::LoadU(d, logits + i + j));
       }
-      const auto reach = hn::Add(highest, hn::Set(d, kMaxNoise));
+      const auto reach = hn::Add(most, hn::Set(d, kMaxNoise));
       if (hn::AllFalse(d, hn::Ge(reach, hn::Set(d, best.score)))) continue;
+      highest = hn::GetLane(hn::MaxOfLanes(d, most));
     }
-    OfferGroups(logits, vocab, i / 4, noise, best);
+    OfferGroups(logits, vocab, i / 4, highest, noise, best);
   }
   return best.id;
 }

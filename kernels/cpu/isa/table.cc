@@ -19,6 +19,7 @@ const KernelTable& Kernels() {
       .sum_exp = SumExp,
       .count_greater = CountGreater,
       .collect = Collect,
+      .histogram = Histogram,
       .residual = Residual,
       .read_stream = ReadStream,
       .spin_bf16 = SpinBf16,

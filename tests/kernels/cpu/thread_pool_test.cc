@@ -30,6 +30,22 @@ TEST(ThreadPool, RunsEachItemOnceAndSeesItsStores) {
   for (int64_t i = 0; i < 1000; ++i) EXPECT_EQ(values[static_cast<size_t>(i)], 50 * i + 50);
 }
 
+TEST(ThreadPool, RangesCoverEveryIndexOnce) {
+  for (const int num_threads : {1, 2, 3}) {
+    ThreadPool pool(num_threads, false);
+    for (const int64_t count : {0, 1, 2, 7, 100}) {
+      for (const int64_t grain : {1, 3, 200}) {
+        std::vector<std::atomic<int>> calls(static_cast<size_t>(count));
+        pool.RunRanges(count, grain, [&](int thread, int64_t begin, int64_t end) {
+          EXPECT_LT(thread, num_threads);
+          for (int64_t i = begin; i < end; ++i) ++calls[static_cast<size_t>(i)];
+        });
+        for (const auto& count_of_index : calls) EXPECT_EQ(count_of_index, 1);
+      }
+    }
+  }
+}
+
 TEST(ThreadPool, NoItemsDoNothing) {
   ThreadPool pool(2, false);
   pool.RunItems(0, [](int, int64_t) { FAIL(); });
