@@ -9,7 +9,7 @@
 namespace runahead {
 
 struct EngineConfig {
-  std::vector<int32_t> eos_token_ids;
+  std::vector<int32_t> eos_token_ids = {};
   int vocab_size = 0;
   int max_context = 0;  // tokens of prompt and output together
   int num_blocks = 0;

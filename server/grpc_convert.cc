@@ -11,8 +11,9 @@ namespace {
 void ReadSampling(const v1::SamplingOptions& options, GenerationRequest& out) {
   SamplingParams& sampling = out.sampling;
   if (options.has_temperature()) sampling.temperature = options.temperature();
-  if (options.has_top_p()) sampling.top_p = options.top_p();
-  if (options.has_top_k()) sampling.top_k = options.top_k();
+  // As over HTTP: top_p 0 leaves the most likely token alone, top_k -1 is off.
+  if (options.has_top_p()) sampling.top_p = std::max(options.top_p(), 1e-6f);
+  if (options.has_top_k()) sampling.top_k = options.top_k() == -1 ? 0 : options.top_k();
   if (options.has_min_p()) sampling.min_p = options.min_p();
   if (options.has_repetition_penalty()) sampling.repetition_penalty = options.repetition_penalty();
   if (options.has_presence_penalty()) sampling.presence_penalty = options.presence_penalty();

@@ -18,4 +18,4 @@ runahead_library(
   NAME commands
   SRCS bench_command.cc chat_command.cc chat_session.cc inspect_command.cc plan_command.cc
   DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
-  TESTS task_thread_test.cc)
+  TESTS chat_session_test.cc task_thread_test.cc)

@@ -2,35 +2,28 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace runahead {
 namespace {
 
-// "[low, high]" as a message says it.
-std::string Number(double value) {
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
-// NaN fails every comparison, so it fails here too.
-Status InRange(double value, double low, double high, const char* name) {
+// NaN fails every comparison, so it fails here too. The words are those of the JSON reader's own
+// checks.
+template <typename T>
+Status InRange(T value, T low, T high, const char* name) {
   if (value >= low && value <= high) return {};
-  return InvalidArgument(std::string(name) + " must be between " + Number(low) + " and " +
-                             Number(high) + ", but is " + std::to_string(value),
-                         name);
+  std::ostringstream text;
+  text << "'" << name << "' must be " << (std::is_integral_v<T> ? "an integer" : "a number")
+       << " from " << low << " to " << high << ".";
+  return InvalidArgument(text.str(), name);
 }
 
-Status AtLeast(double value, double low, const char* name) {
-  if (value >= low && std::isfinite(value)) return {};
-  return InvalidArgument(
-      std::string(name) + " must be at least " + Number(low) + ", but is " + std::to_string(value),
-      name);
+Status AtLeast(int value, int low, const char* name) {
+  return InRange(value, low, std::numeric_limits<int>::max(), name);
 }
 
 Status CheckTokenIds(const std::vector<int32_t>& ids, const ServedModel& model, const char* name) {
@@ -51,22 +44,19 @@ Status CheckLogitBias(const SamplingParams& sampling, const ServedModel& model) 
   }
   for (const auto& [token, bias] : sampling.logit_bias) {
     RA_RETURN_IF_ERROR(CheckTokenIds({token}, model, "logit_bias"));
-    RA_RETURN_IF_ERROR(InRange(bias, -100, 100, "logit_bias"));
+    RA_RETURN_IF_ERROR(InRange(bias, -100.0f, 100.0f, "logit_bias"));
   }
   return {};
 }
 
 Status CheckSampling(const SamplingParams& sampling, const ServedModel& model) {
-  constexpr double kFloatMax = std::numeric_limits<float>::max();
-  RA_RETURN_IF_ERROR(InRange(sampling.temperature, 0, 2, "temperature"));
-  RA_RETURN_IF_ERROR(InRange(sampling.top_p, 0, 1, "top_p"));
-  if (sampling.top_p == 0) return InvalidArgument("top_p must be more than 0", "top_p");
-  RA_RETURN_IF_ERROR(InRange(sampling.min_p, 0, 1, "min_p"));
+  RA_RETURN_IF_ERROR(InRange(sampling.temperature, 0.0f, 2.0f, "temperature"));
+  RA_RETURN_IF_ERROR(InRange(sampling.top_p, 0.0f, 1.0f, "top_p"));
+  RA_RETURN_IF_ERROR(InRange(sampling.min_p, 0.0f, 1.0f, "min_p"));
   RA_RETURN_IF_ERROR(AtLeast(sampling.top_k, 0, "top_k"));
-  RA_RETURN_IF_ERROR(InRange(sampling.presence_penalty, -2, 2, "presence_penalty"));
-  RA_RETURN_IF_ERROR(InRange(sampling.frequency_penalty, -2, 2, "frequency_penalty"));
-  RA_RETURN_IF_ERROR(InRange(sampling.repetition_penalty, std::numeric_limits<float>::min(),
-                             kFloatMax, "repetition_penalty"));
+  RA_RETURN_IF_ERROR(InRange(sampling.presence_penalty, -2.0f, 2.0f, "presence_penalty"));
+  RA_RETURN_IF_ERROR(InRange(sampling.frequency_penalty, -2.0f, 2.0f, "frequency_penalty"));
+  RA_RETURN_IF_ERROR(InRange(sampling.repetition_penalty, 0.01f, 100.0f, "repetition_penalty"));
   RA_RETURN_IF_ERROR(InRange(sampling.num_logprobs, -1, kMaxTopLogprobs, "top_logprobs"));
   RA_RETURN_IF_ERROR(InRange(sampling.num_prompt_logprobs, -1, kMaxTopLogprobs, "prompt_logprobs"));
   RA_RETURN_IF_ERROR(CheckLogitBias(sampling, model));

@@ -22,7 +22,7 @@ class MemoryCheckTest : public testing::Test {
     return *plan;
   }
 
-  std::unique_ptr<Backend> backend_ = std::move(*MakeBackend("ref", {}));
+  std::unique_ptr<Backend> backend_ = MakeBackend("ref", {}).value();
   ModelSettings settings_;
 };
 

@@ -123,7 +123,7 @@ def test_list_models(api, stub, server):
 
 ERRORS = [
     (dict(temperature=3.0), grpc.StatusCode.INVALID_ARGUMENT, 400, "temperature"),
-    (dict(top_p=0.0), grpc.StatusCode.INVALID_ARGUMENT, 400, "top_p"),
+    (dict(top_p=1.5), grpc.StatusCode.INVALID_ARGUMENT, 400, "top_p"),
     (dict(n=1000), grpc.StatusCode.INVALID_ARGUMENT, 400, "n"),
     (dict(max_tokens=0), grpc.StatusCode.INVALID_ARGUMENT, 400, "max_tokens"),
     (dict(temperature=float("nan")), grpc.StatusCode.INVALID_ARGUMENT, None, "temperature"),
