@@ -18,3 +18,8 @@ if(RUNAHEAD_SANITIZE)
                          -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(runahead_options INTERFACE -fsanitize=${RUNAHEAD_SANITIZE})
 endif()
+
+if(RUNAHEAD_FUZZ)
+  # Coverage of the libraries guides the fuzzers; without it they only see their own main.
+  target_compile_options(runahead_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
