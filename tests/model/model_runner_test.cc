@@ -156,6 +156,33 @@ TEST_P(ModelRunnerTest, DecodingOneByOneEqualsOneShot) {
   EXPECT_EQ(model_.Logits(ids, 64), whole);
 }
 
+//  donor:  [a | b | c.......]      40 tokens, B = 16: two full blocks and 8 tokens of a third
+//  reader: [a | b | d.......]      shares a and b, and continues in its own copy d of c from token
+//  36
+// The reader's logits are those of a request that computed all itself; the donor's cache stays as
+// it was.
+TEST_P(ModelRunnerTest, SharedBlocksAndCopiesChangeNothing) {
+  auto ids = SomeIds(60, model_.config().vocab_size, 6);
+  const auto donor_ids = std::vector<int32_t>(ids.begin(), ids.begin() + 40);
+  for (size_t i = 36; i < 60; ++i) ids[i] = (ids[i] + 1) % model_.config().vocab_size;
+  const Rows expected = model_.Logits(ids, 128);
+  const auto donor = model_.NewTable(40);
+  SequenceRun run = {.tokens = donor_ids, .block_table = donor};
+  model_.runner().Run(std::span(&run, 1));
+  const Rows donor_logits = model_.LastLogits(40);
+  std::vector<int32_t> reader = model_.NewTable(60);
+  const int32_t from = donor[2];
+  model_.runner().CopyBlocks(std::span(&from, 1), std::span(reader).subspan(2, 1));
+  reader[0] = donor[0];
+  reader[1] = donor[1];
+  run = {.tokens = std::span(ids).subspan(36), .num_computed = 36, .block_table = reader};
+  model_.runner().Run(std::span(&run, 1));
+  EXPECT_THAT(model_.LastLogits(24), ElementsAreArray(std::span(expected).subspan(36)));
+  run = {.tokens = std::span(donor_ids).subspan(39), .num_computed = 39, .block_table = donor};
+  model_.runner().Run(std::span(&run, 1));
+  EXPECT_EQ(model_.LastLogits(1)[0], donor_logits[39]);
+}
+
 // Whatever is proposed, the emitted tokens are those of decoding without drafts, at any
 // temperature, with penalties that see the drafts; and a right draft is taken.
 TEST_P(ModelRunnerTest, DraftsNeverChangeTheTokens) {
