@@ -69,6 +69,9 @@ def test_completions(server, schemas, options):
     body = {"prompt": "Once", **options}
     check(schemas, "CreateCompletionResponse", post(server, "/v1/completions", **body).json())
     for chunk in events(post(server, "/v1/completions", stream=True, **body)):
+        # The file has one schema for answer and chunk; OpenAI's own chunks say null until the last.
+        for choice in chunk["choices"]:
+            choice["finish_reason"] = choice["finish_reason"] or "stop"
         check(schemas, "CreateCompletionResponse", chunk)
 
 
