@@ -14,7 +14,7 @@ import torch
 
 from . import data
 from .model import SHAPES, Llama
-from .train import Task, add_run_arguments, held_out_mean, start
+from .train import Task, add_run_arguments, held_out_mean, part, start
 
 
 def hybrid_loss(
@@ -80,7 +80,7 @@ class DistillTask(Task):
     def batch(self, step: int):
         if self.own_text is None or step % 2 == 0:
             return super().batch(step)
-        tokens, length = self.args.tokens_per_step, data.row_length(step)
+        tokens, length = self.args.tokens_per_step, self.args.length or data.row_length(step)
         return self.own_text.batch(self.args.seed * 1_000_003 + step, tokens, length)
 
     def loss(self, ids, weights):
@@ -90,14 +90,6 @@ class DistillTask(Task):
     def held_out(self) -> float:
         value = lambda i, w: 1.0 - pair_loss(self.target, self.model, i, w)[1]  # noqa: E731
         return held_out_mean(value, self.tokenizer, self.device)
-
-
-def part(path: pathlib.Path, name: str) -> dict:
-    """The weights of one model, from a file of that model alone or of the pair."""
-    weights = torch.load(path, weights_only=True)
-    prefix = name + "."
-    own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
-    return own or weights
 
 
 def main() -> None:

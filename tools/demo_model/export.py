@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from . import data
-from .distill import part
 from .model import SHAPES, Llama, ModelConfig
+from .train import part
 
 
 def hugging_face_config(config: ModelConfig) -> dict:

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 
 from . import data
 from .corpus import conversations
-from .distill import part
 from .generate import generate
 from .model import SHAPES, Llama
+from .train import part
 
 
 def main() -> None:

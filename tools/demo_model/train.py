@@ -88,8 +88,8 @@ class Task:
         self.compiled = torch.compile(loss, dynamic=False) if args.compile else loss
 
     def batch(self, step: int):
-        length = data.row_length(step)
         args = self.args
+        length = args.length or data.row_length(step)
         return data.batch(
             self.tokenizer, args.seed, step, args.tokens_per_step, length, echo_share=args.echo
         )
@@ -179,6 +179,14 @@ def start(args, model, task_class) -> None:
         torch.multiprocessing.spawn(worker, (team, run, args, task_class), nprocs=team.size)
 
 
+def part(path: pathlib.Path, name: str) -> dict:
+    """The weights of one model, from a file of that model alone or of the pair."""
+    weights = torch.load(path, weights_only=True)
+    prefix = name + "."
+    own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
+    return own or weights
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True)
     parser.add_argument("--run", type=pathlib.Path, required=True)
@@ -192,6 +200,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--decay", type=float, default=0.4, help="share of the schedule that decays to zero"
     )
     parser.add_argument("--tokens-per-step", type=int, default=8192)
+    parser.add_argument("--length", type=int, default=0, help="row length instead of the usual mix")
     parser.add_argument("--micro-tokens", type=int, default=1024)
     parser.add_argument("--processes", type=int, default=2, help="single-threaded workers on a CPU")
     parser.add_argument("--threads", type=int, default=2, help="threads where there is one process")
@@ -207,11 +216,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=sorted(SHAPES), required=True)
+    parser.add_argument("--start", type=pathlib.Path, help="weights.pt to start from")
     add_run_arguments(parser)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    start(args, Llama(SHAPES[args.shape]).to(device), Task)
+    model = Llama(SHAPES[args.shape]).to(device)
+    if args.start:
+        model.load_state_dict(part(args.start, args.shape))
+    start(args, model, Task)
 
 
 if __name__ == "__main__":
