@@ -1,5 +1,4 @@
-// TestLoop: an EngineLoop with a manual clock and a fake runner, turned by the test; and what a
-// client sees.
+// LoopUnderTest: an EngineLoop with a manual clock, turned by the test; and what a client sees.
 #pragma once
 
 #include <map>
@@ -107,12 +106,13 @@ struct Client {
   void Take() { See(stream->Take()); }
 };
 
-class TestLoop {
+// A loop over any runner, turned by the test.
+class LoopUnderTest {
  public:
-  explicit TestLoop(const EngineConfig& config = SmallEngineConfig(), uint64_t entropy = 1)
-      : runner(config.num_blocks, config.block_size, config.vocab_size),
-        door(config, clock, metrics),
-        loop(config, {runner, clock, metrics, logger, door.mailbox(), door.gate(), door.status()},
+  LoopUnderTest(StepRunner& step_runner, const EngineConfig& config, uint64_t entropy = 1)
+      : door(config, clock, metrics),
+        loop(config,
+             {step_runner, clock, metrics, logger, door.mailbox(), door.gate(), door.status()},
              entropy) {}
 
   Client Submit(Request request) {
@@ -143,9 +143,19 @@ class TestLoop {
   ManualClock clock;
   Metrics metrics;
   RecordingLogger logger;
-  FakeRunner runner;
   EngineDoor door;
   EngineLoop loop;
+};
+
+struct OwnsFakeRunner {
+  FakeRunner runner;
+};
+
+class TestLoop : public OwnsFakeRunner, public LoopUnderTest {
+ public:
+  explicit TestLoop(const EngineConfig& config = SmallEngineConfig(), uint64_t entropy = 1)
+      : OwnsFakeRunner{{config.num_blocks, config.block_size, config.vocab_size}},
+        LoopUnderTest(runner, config, entropy) {}
 };
 
 }  // namespace runahead
