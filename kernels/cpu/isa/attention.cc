@@ -110,12 +110,22 @@ HWY_INLINE Scratch Cut(const AttentionSlice& s) {
 
 constexpr float kNothing = -__builtin_inff();
 
-// One tile of one slice.
+// A run of keys within one block: their values, from the first unit on.
+struct Segment {
+  const char* values = nullptr;
+  int num_units = 0;
+};
+
+// One tile of one slice, and where its keys and values lie.
 struct Tile {
-  int64_t first = 0;      // position of its first key
-  int num_keys = 0;       // visible to some vector of the slice
-  int num_keys_next = 0;  // of the next tile of the slice
-  int num_vectors = 0;    // of the slice
+  int64_t first = 0;     // position of its first key
+  int num_keys = 0;      // visible to some vector of the slice
+  int num_vectors = 0;   // of the slice
+  int num_key_vecs = 0;  // vectors of keys that hold them
+  int num_segments = 0;
+  bool half = false;  // the last unit's second token is not yet written
+  const char* keys[kTileKeys / 4] = {};
+  Segment segments[kTileKeys / 8 + 1];
 };
 
 template <class Format>
@@ -135,8 +145,39 @@ HWY_INLINE const char* BlockOf(const AttentionSlice& s, const void* cache, int64
   return static_cast<const char*>(cache) + s.table[position / s.block_size] * s.block_stride;
 }
 
-// Asks for `bytes` of the cache at a token of the next tile. Blocks are scattered, so the hardware
-// cannot guess them; a tile ahead is a few hundred cycles of work, about the memory latency.
+// Finds tile t of the slice; `lanes` keys make a vector.
+template <class Format>
+void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
+  const int64_t last = s.first_position + (s.vector_end - 1) / s.group;
+  tile.first = t * kTileKeys;
+  const int64_t visible = last + 1 - tile.first;
+  tile.num_keys = static_cast<int>(visible < kTileKeys ? visible : kTileKeys);
+  tile.num_vectors = s.vector_end - s.vector_begin;
+  tile.half = tile.num_keys % Format::kPerUnit != 0;
+  tile.num_key_vecs = 0;
+  tile.num_segments = 0;
+  const int group = KeyGroup(s.block_size);
+  const int64_t units = s.head_dim / Format::kPerUnit;
+  for (int key = 0; key < tile.num_keys;) {
+    const int64_t position = tile.first + key;
+    const int in_block = static_cast<int>(position % s.block_size);
+    const int rest = s.block_size - in_block;
+    const int count = rest < tile.num_keys - key ? rest : tile.num_keys - key;
+    const char* block = BlockOf(s, s.k, position);
+    for (int i = 0; i < count; i += lanes) {
+      const int at = in_block + i;
+      tile.keys[tile.num_key_vecs++] = block + (at / group * units * group + at % group) * 4;
+    }
+    Segment& segment = tile.segments[tile.num_segments++];
+    segment.values =
+        BlockOf(s, s.v, position) + int64_t{in_block / Format::kPerUnit} * s.head_dim * 4;
+    segment.num_units = (count + Format::kPerUnit - 1) / Format::kPerUnit;
+    key += count;
+  }
+}
+
+// Asks for `bytes` from `at`. Blocks are scattered, so the hardware cannot guess the next; a tile
+// ahead is some hundred cycles of work, about the memory latency.
 HWY_INLINE void Prefetch(const char* at, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
 }
@@ -191,27 +232,18 @@ HWY_INLINE void ScoreVectors(const AttentionSlice& s, const char* const* keys, c
 }
 
 template <class Format, int kNum>
-void Scores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+void Scores(const AttentionSlice& s, const Tile& tile, const Tile& next, const Scratch& c) {
+  // A vector that is a whole group owns a contiguous run of the block.
   const int group = KeyGroup(s.block_size);
-  const int64_t units = s.head_dim / Format::kPerUnit;
-  const auto address = [&](int at) HWY_ATTR {
-    const int64_t position = tile.first + at;
-    const int in_block = static_cast<int>(position % s.block_size);
-    return BlockOf(s, s.k, position) + (in_block / group * units * group + in_block % group) * 4;
-  };
-  // The keys of one vector: the same units of its whole group where a vector is a group.
-  const int64_t bytes = kNum == group ? units * group * 4 : 0;
-  const int ahead = tile.num_keys_next;
-  int at = 0;
-  for (; at + kNum < tile.num_keys; at += 2 * kNum) {
-    const char* keys[2] = {address(at), address(at + kNum)};
-    if (at < ahead) Prefetch(address(kTileKeys + at), bytes);
-    if (at + kNum < ahead) Prefetch(address(kTileKeys + at + kNum), bytes);
-    ScoreVectors<Format, kNum, kMaxVectors, 2>(s, keys, c, tile.num_vectors, at);
-  }
-  if (at < tile.num_keys) {
-    const char* keys[1] = {address(at)};
-    ScoreVectors<Format, kNum, kMaxVectors, 1>(s, keys, c, tile.num_vectors, at);
+  const int64_t bytes = kNum == group ? int64_t{s.head_dim} * group * 4 / Format::kPerUnit : 0;
+  for (int v = 0; v < tile.num_key_vecs; v += 2) {
+    if (v < next.num_key_vecs) Prefetch(next.keys[v], bytes);
+    if (v + 1 < next.num_key_vecs) Prefetch(next.keys[v + 1], bytes);
+    if (v + 1 < tile.num_key_vecs) {
+      ScoreVectors<Format, kNum, kMaxVectors, 2>(s, tile.keys + v, c, tile.num_vectors, v * kNum);
+    } else {
+      ScoreVectors<Format, kNum, kMaxVectors, 1>(s, tile.keys + v, c, tile.num_vectors, v * kNum);
+    }
   }
 }
 
@@ -243,7 +275,11 @@ void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
     for (int v = 0; v < kVecs; ++v) {
       const auto weight = Exp(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
       sum = hn::Add(sum, weight);
-      StoreRow(d, weight, c.weights, Format::kIsBf16, r * kTileKeys + v * kLanes);
+      if constexpr (Format::kIsBf16) {
+        StoreWeights(d, weight, c.weights, r * kTileKeys + v * kLanes);
+      } else {
+        hn::Store(weight, d, c.weights + r * kTileKeys + v * kLanes);
+      }
     }
     c.tile_max[r] = max;
     c.tile_sum[r] = hn::GetLane(hn::SumOfLanes(d, sum));
@@ -273,24 +309,15 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Scr
       }
     }
   };
-  const int whole = tile.num_keys / kPer * kPer;
-  for (int key = 0; key < tile.num_keys;) {
-    const int64_t position = tile.first + key;
-    const int in_block = static_cast<int>(position % s.block_size);
-    const char* value = BlockOf(s, s.v, position) + (in_block / kPer * s.head_dim + at) * 4;
-    const int block_end = key + s.block_size - in_block;
-    const int end = block_end < whole ? block_end : whole;
-    if (r == 0 && at == 0 && key < tile.num_keys_next) {
-      Prefetch(BlockOf(s, s.v, position + kTileKeys),
-               int64_t{s.block_size} * s.head_dim * 4 / kPer);
-    }
-    for (; key < end; key += kPer, value += s.head_dim * 4) step(value, key / kPer, false);
-    if (key == whole && whole < tile.num_keys) {
-      // The other half of the last pair is not yet written: whatever it holds must not count, not
-      // even as 0 * NaN.
-      step(key == block_end ? BlockOf(s, s.v, tile.first + key) + at * 4 : value, key / kPer, true);
-      break;
-    }
+  int unit = 0;
+  for (int g = 0; g < tile.num_segments; ++g) {
+    const char* value = tile.segments[g].values + at * 4;
+    int count = tile.segments[g].num_units;
+    // What the missing half of the last unit holds must not count, not even as 0 * NaN.
+    const bool half = tile.half && g + 1 == tile.num_segments;
+    if (half) --count;
+    for (int i = 0; i < count; ++i, ++unit, value += s.head_dim * 4) step(value, unit, false);
+    if (half) step(value, unit, true);
   }
   RA_UNROLL for (int i = 0; i < kVectors; ++i) {
     RA_UNROLL for (int v = 0; v < kVecs; ++v) {
@@ -314,7 +341,10 @@ HWY_INLINE void WeighVectors(const AttentionSlice& s, const Tile& tile, const Sc
 }
 
 template <class Format>
-void Weighted(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+void Weighted(const AttentionSlice& s, const Tile& tile, const Tile& next, const Scratch& c) {
+  for (int g = 0; g < next.num_segments; ++g) {
+    Prefetch(next.segments[g].values, int64_t{next.segments[g].num_units} * s.head_dim * 4);
+  }
   WeighVectors<Format, kMaxVectors>(s, tile, c, 0);
   const int64_t rest = s.head_dim / kLanes * kLanes;
   if (rest == s.head_dim) return;
@@ -384,34 +414,40 @@ void KeepPartial(const AttentionSlice& s, const Scratch& c, int64_t tile, int nu
   }
 }
 
-template <class Format>
-void Attend(const AttentionSlice& s) {
+// Lanes are keys of one group, so a vector never crosses blocks.
+template <class Format, int kNum>
+void AttendTiles(const AttentionSlice& s) {
   const Scratch c = Cut(s);
-  Tile tile;
-  tile.num_vectors = s.vector_end - s.vector_begin;
+  const int num_vectors = s.vector_end - s.vector_begin;
   LoadQueries<Format>(s, c.q);
-  Start(c, tile.num_vectors, s.head_dim);
-  const int64_t last = s.first_position + (s.vector_end - 1) / s.group;
+  Start(c, num_vectors, s.head_dim);
+  Tile tiles[2];
+  Locate<Format>(s, s.tile_begin, kNum, tiles[0]);
   for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
-    tile.first = t * kTileKeys;
-    const int64_t visible = last + 1 - tile.first;
-    tile.num_keys = static_cast<int>(visible < kTileKeys ? visible : kTileKeys);
-    const int64_t next = t + 1 < s.tile_end ? visible - kTileKeys : 0;
-    tile.num_keys_next = static_cast<int>(next < kTileKeys ? next : kTileKeys);
-    if (KeyGroup(s.block_size) >= kLanes) {
-      Scores<Format, kLanes>(s, tile, c);
-    } else {
-      Scores<Format, (kLanes < 8 ? kLanes : 8)>(s, tile, c);
-    }
+    const Tile& tile = tiles[(t - s.tile_begin) % 2];
+    Tile& next = tiles[(t - s.tile_begin + 1) % 2];
+    next.num_key_vecs = 0;
+    next.num_segments = 0;
+    if (t + 1 < s.tile_end) Locate<Format>(s, t + 1, kNum, next);
+    Scores<Format, kNum>(s, tile, next, c);
     Softmax<Format>(s, tile, c);
-    Weighted<Format>(s, tile, c);
+    Weighted<Format>(s, tile, next, c);
     if (s.partials == nullptr) {
-      Fold(c, tile.num_vectors, s.head_dim);
+      Fold(c, num_vectors, s.head_dim);
     } else {
-      KeepPartial(s, c, t, tile.num_vectors);
+      KeepPartial(s, c, t, num_vectors);
     }
   }
   if (s.partials == nullptr) Finish(s, c);
+}
+
+template <class Format>
+void Attend(const AttentionSlice& s) {
+  if (KeyGroup(s.block_size) >= kLanes) {
+    AttendTiles<Format, kLanes>(s);
+  } else {
+    AttendTiles<Format, (kLanes < 8 ? kLanes : 8)>(s);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,21 @@ HWY_INLINE hn::Vec<TagU<D>> RoundToBf16(D /*d*/, hn::Vec<D> v) {
   return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded);
 }
 
+// Softmax weights as bf16: never negative, NaN stays NaN; where the instruction exists it flushes
+// subnormals to 0.
+template <class D>
+HWY_INLINE void StoreWeights(D d, hn::Vec<D> v, void* data, int64_t i) {
+#if defined(__AVX512BF16__)
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    const __m256bh half = _mm512_cvtneps_pbh(v.raw);
+    __builtin_memcpy(static_cast<uint16_t*>(data) + i, &half, 32);
+    return;
+  }
+#endif
+  const hn::Rebind<uint16_t, D> d16;
+  hn::StoreU(hn::TruncateTo(d16, RoundToBf16(d, v)), d16, static_cast<uint16_t*>(data) + i);
+}
+
 // One value the same way.
 HWY_INLINE uint16_t RoundToBf16(float value) {
   uint32_t bits = 0;
@@ -112,13 +127,32 @@ HWY_INLINE void ForLanes(int64_t n, const Body& body) {
   ForLanesFrom<kLanes>(0, n, body);
 }
 
-// e^x for x <= 88: |relative error| <= 2 ulp; 0 below -87.3 and at -inf; NaN stays NaN.
-// x = n ln2 + r, |r| <= ln2 / 2, and e^r by a polynomial of degree 6 (Cephes expf's coefficients).
+// v * 2^n for whole n; 0 where that is below the subnormals.
+template <class D>
+HWY_INLINE hn::Vec<D> ScaleByPowerOfTwo([[maybe_unused]] D d, hn::Vec<D> v, hn::Vec<D> n) {
+#if HWY_TARGET <= HWY_AVX3 && defined(__AVX512VL__)
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    return hn::Vec<D>{_mm512_scalef_ps(v.raw, n.raw)};
+  } else if constexpr (hn::MaxLanes(D()) == 8) {
+    return hn::Vec<D>{_mm256_scalef_ps(v.raw, n.raw)};
+  } else {
+    return hn::Vec<D>{_mm_scalef_ps(v.raw, n.raw)};
+  }
+#else
+  const hn::RebindToSigned<D> di;
+  const auto exponent = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
+  const auto scaled = hn::Mul(v, hn::BitCast(d, exponent));
+  return hn::IfThenZeroElse(hn::Lt(n, hn::Set(d, -126.0f)), scaled);
+#endif
+}
+
+// e^x for x <= 88: |relative error| <= 2 ulp where e^x is a normal f32; exactly 0 below -104 (and,
+// but for AVX-512, below -87.3); NaN stays NaN. x = n ln2 + r, |r| <= ln2 / 2, and e^r by a
+// polynomial of degree 6 (Cephes expf's coefficients).
 template <class D>
 HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
-  const hn::RebindToSigned<D> di;
-  const auto lowest = hn::Set(d, -87.3f);
-  const auto clamped = hn::Max(x, lowest);
+  // In this order a NaN comes through, on x86 as on Arm.
+  const auto clamped = hn::Max(hn::Set(d, -150.0f), x);
   const auto n = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504088896341f)));
   auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
@@ -129,10 +163,7 @@ HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
   p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
-  const auto exponent = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
-  const auto value = hn::Mul(p, hn::BitCast(d, exponent));
-  const auto kept = hn::IfThenZeroElse(hn::Lt(x, lowest), value);
-  return hn::IfThenElse(hn::IsNaN(x), x, kept);
+  return ScaleByPowerOfTwo(d, p, n);
 }
 
 // ln x for normal x > 0: |relative error| <= 2 ulp. x = 2^e m, m in [sqrt(1/2), sqrt 2) (Cephes
