@@ -50,20 +50,26 @@ Quantiles QuantilesOf(std::vector<double> values) {
 }
 
 BenchReport Summarize(const LoadPlan& plan, const LoadResult& result, const StepBytes& bytes) {
-  std::vector<double> ttft, tpot, itl, e2e;
+  std::vector<double> ttft, later_ttft, tpot, itl, e2e;
   int64_t output_tokens = 0;
   for (const RequestTimes& times : result.requests) {
     ttft.push_back(Seconds(times.ttft));
+    if (times.num_cached_tokens > 0) later_ttft.push_back(ttft.back());
     e2e.push_back(Seconds(times.e2e));
     if (times.num_tokens > 1) tpot.push_back(Seconds(times.Tpot()));
     for (const Duration gap : times.gaps) itl.push_back(Seconds(gap));
     output_tokens += times.num_tokens;
   }
+  const double first_ttft = ttft.front();
   BenchReport report{.plan = plan,
                      .ttft = QuantilesOf(std::move(ttft)),
                      .tpot = QuantilesOf(std::move(tpot)),
                      .itl = QuantilesOf(std::move(itl)),
                      .e2e = QuantilesOf(std::move(e2e))};
+  if (plan.shared_prefix > 0 && !later_ttft.empty()) {
+    report.first_ttft = first_ttft;
+    report.later_ttft_p50 = QuantilesOf(std::move(later_ttft)).p50;
+  }
   const double wall = Seconds(result.wall);
   const auto num_requests = static_cast<int64_t>(result.requests.size());
   report.output_tokens_per_second = static_cast<double>(output_tokens) / wall;
@@ -98,6 +104,12 @@ std::string ToTable(const BenchReport& r) {
     Append(out, " of %.2f GB/s measured here (%.0f %%)", r.roofline_gb_per_second,
            100 * r.decode_gb_per_second / r.roofline_gb_per_second);
   }
+  if (r.later_ttft_p50 > 0) {
+    Append(
+        out,
+        "\n  TTFT of the first request %.2f ms, p50 of those that found its prefix %.2f ms (%.1fx)",
+        1e3 * r.first_ttft, 1e3 * r.later_ttft_p50, r.first_ttft / r.later_ttft_p50);
+  }
   out += "\n";
   return out;
 }
@@ -113,6 +125,8 @@ nlohmann::ordered_json ToJson(const BenchReport& r) {
           {"tpot_seconds", ToJson(r.tpot)},
           {"itl_seconds", ToJson(r.itl)},
           {"e2e_seconds", ToJson(r.e2e)},
+          {"first_ttft_seconds", r.first_ttft},
+          {"later_ttft_p50_seconds", r.later_ttft_p50},
           {"output_tokens_per_second", r.output_tokens_per_second},
           {"total_tokens_per_second", r.total_tokens_per_second},
           {"requests_per_second", r.requests_per_second},

@@ -34,6 +34,8 @@ struct BenchReport {
   Quantiles tpot;  // per request; requests of one token are left out
   Quantiles itl;   // every gap between tokens
   Quantiles e2e;
+  double first_ttft = 0;      // with a shared prefix: of the request that computed it,
+  double later_ttft_p50 = 0;  // and of those that found it
   double output_tokens_per_second = 0;
   double total_tokens_per_second = 0;
   double requests_per_second = 0;

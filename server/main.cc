@@ -69,7 +69,8 @@ Command AddBench(CLI::App& app) {
   bench->add_option("--temperature", load.temperature, "0 is greedy")->capture_default_str();
   bench->add_option("--seed", load.seed, "of the random prompts")->capture_default_str();
   bench->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
-  return AddWithModel(*bench, [options](const ModelSettings& settings) {
+  return AddWithModel(*bench, [options](ModelSettings settings) {
+    settings.loads_text = false;
     NullLogger logger;
     return RunBenchCommand(settings, *options, logger);
   });

@@ -43,6 +43,7 @@ Status ModelHost::LoadText() {
                                        ": give a directory with config.json, *.safetensors and "
                                        "tokenizer.json (--model)"};
   }
+  if (!settings_.loads_text) return {};
   RA_ASSIGN_OR_RETURN(served_.tokenizer, LoadTokenizer(directory));
   RA_ASSIGN_OR_RETURN(served_.defaults, LoadSamplingDefaults(directory));
   auto chat_template = ChatTemplate::Load(directory);
@@ -57,7 +58,7 @@ Status ModelHost::LoadText() {
 Status ModelHost::LoadModel(std::function<void(double)> progress) {
   RA_ASSIGN_OR_RETURN(plan_, PlanModel(*backend_, settings_));
   RA_RETURN_IF_ERROR(CheckFits(plan_, AvailableMemory()));
-  if (served_.tokenizer->vocab_size() > plan_.config.vocab_size) {
+  if (settings_.loads_text && served_.tokenizer->vocab_size() > plan_.config.vocab_size) {
     return InvalidArgument("the tokenizer has " + std::to_string(served_.tokenizer->vocab_size()) +
                            " tokens, but the model's vocabulary is " +
                            std::to_string(plan_.config.vocab_size) +

@@ -28,6 +28,7 @@ struct ModelSettings {
   int max_queue = 1024;
   Duration batch_wait = {};
   bool enable_prefix_caching = true;
+  bool loads_text = true;  // tokenizer and chat template; a bench of token ids needs neither
   Duration stuck_after = std::chrono::seconds(60);
 };
 

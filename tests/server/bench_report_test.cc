@@ -47,6 +47,18 @@ TEST(BenchReportTest, CountsTokensAndBytes) {
   EXPECT_NEAR(report.decode_gb_per_second, (1e6 + 8e3) / 0.005 / 1e9, 1e-9);
 }
 
+TEST(BenchReportTest, ASharedPrefixIsComparedWithItsFirstUse) {
+  LoadResult result = TwoRequests();
+  result.requests[0].ttft = milliseconds(20);
+  result.requests[1].ttft = milliseconds(2);
+  result.requests[1].num_cached_tokens = 4;
+  const LoadPlan plan{.num_requests = 2, .input_tokens = 6, .output_tokens = 4, .shared_prefix = 4};
+  const BenchReport report = Summarize(plan, result, {});
+  EXPECT_NEAR(report.first_ttft, 0.020, 1e-12);
+  EXPECT_NEAR(report.later_ttft_p50, 0.002, 1e-12);
+  EXPECT_THAT(ToTable(report), testing::HasSubstr("(10.0x)"));
+}
+
 TEST(BenchReportTest, TableAndJsonSayTheSame) {
   const LoadPlan plan{.num_requests = 2, .concurrency = 1, .input_tokens = 6, .output_tokens = 4};
   BenchReport report = Summarize(plan, TwoRequests(), {});
