@@ -1,6 +1,6 @@
-// Encoding and decoding speed on the demo model's tokenizer and, where RUNAHEAD_TEST_DATA is set, on
-// published ones. Bytes per second are of text. A 1 MiB prompt, whatever is in it, must take less
-// than a second.
+// Encoding and decoding speed on the demo model's tokenizer and, where RUNAHEAD_TEST_DATA is set,
+// on published ones. Bytes per second are of text. A 1 MiB prompt, whatever is in it, must take
+// less than a second.
 #include <cstdlib>
 #include <string>
 
