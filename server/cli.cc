@@ -1,6 +1,7 @@
 #include "server/cli.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
@@ -41,12 +42,28 @@ std::string JoinValues(const std::vector<std::string>& values) {
   return joined;
 }
 
+// CLI11's message, with the nearest flag after one that does not exist.
+std::string ExplainFailure(const CLI::App* app, const CLI::Error& error) {
+  std::string text = CLI::FailureMessage::simple(app, error);
+  std::istringstream words(error.what());
+  for (std::string word;
+       error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) && words >> word;) {
+    if (!word.starts_with("--")) continue;
+    const auto nearest = NearestKey(std::string_view(word).substr(2));
+    if (nearest) text += "Did you mean " + FlagName(*FindSetting(*nearest)) + "?\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 void AddSettingFlags(CLI::App& app, GivenFlags& given,
                      std::initializer_list<std::string_view> sections) {
   app.add_option("--config", given.config_file, "JSON file of settings; flags override it")
       ->type_name("file");
+  CLI::App* root = &app;
+  while (root->get_parent() != nullptr) root = root->get_parent();
+  root->failure_message(ExplainFailure);
   for (const Setting& setting : ServeSettings()) {
     const bool wanted =
         sections.size() == 0 || std::ranges::find(sections, setting.section) != sections.end();

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sstream>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -70,6 +71,22 @@ TEST(Cli, ErrorsNameTheFlag) {
   EXPECT_THAT(Load("").status().message(), HasSubstr("--model"));
   EXPECT_THAT(Load("--config /nonexistent.json").status().message(),
               HasSubstr("/nonexistent.json"));
+}
+
+TEST(Cli, AFlagThatIsNoneGetsTheNearestOne) {
+  CLI::App app;
+  CLI::App* serve = app.add_subcommand("serve");
+  GivenFlags given;
+  AddSettingFlags(*serve, given);
+  std::ostringstream out;
+  std::ostringstream err;
+  try {
+    app.parse("serve --max-num-seq 3");
+    FAIL() << "parsed";
+  } catch (const CLI::ParseError& error) {
+    EXPECT_NE(app.exit(error, out, err), 0);
+  }
+  EXPECT_THAT(err.str(), HasSubstr("Did you mean --max-num-seqs?"));
 }
 
 TEST(Cli, OtherCommandsTakeSomeSections) {
