@@ -6,8 +6,12 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
+
+#include "core/dtype.h"
+#include "model/tensor_names.h"
 
 namespace runahead {
 
@@ -41,5 +45,27 @@ class TestFolder {
  private:
   std::string path_;
 };
+
+// A BF16 checkpoint of these tensors; value(tensor, i) is element i of one.
+template <typename Value>
+void WriteCheckpoint(const TestFolder& folder, const std::vector<NamedShape>& tensors,
+                     const Value& value) {
+  std::string header;
+  std::string data;
+  for (const NamedShape& tensor : tensors) {
+    int64_t elements = 1;
+    for (const int64_t d : tensor.shape) elements *= d;
+    const size_t begin = data.size();
+    data.resize(begin + static_cast<size_t>(elements) * 2);
+    for (int64_t i = 0; i < elements; ++i) {
+      const uint16_t bits = ToBFloat16(value(tensor, i)).bits;
+      std::memcpy(data.data() + begin + 2 * i, &bits, 2);
+    }
+    header += (header.empty() ? "{\"" : ",\"") + tensor.name + R"(":{"dtype":"BF16","shape":)" +
+              ShapeName(tensor.shape) + ",\"data_offsets\":[" + std::to_string(begin) + "," +
+              std::to_string(data.size()) + "]}";
+  }
+  folder.Write("model.safetensors", SafetensorsBytes(header + "}", data));
+}
 
 }  // namespace runahead

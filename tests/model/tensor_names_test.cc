@@ -26,20 +26,8 @@ ModelConfig OneLayer() {
   return config;
 }
 
-// A checkpoint of F16 ones with these tensors.
 void Write(const TestFolder& folder, const std::vector<NamedShape>& tensors) {
-  std::string header = "{";
-  int64_t at = 0;
-  for (const NamedShape& tensor : tensors) {
-    int64_t bytes = 2;
-    for (const int64_t d : tensor.shape) bytes *= d;
-    header += (at > 0 ? ",\"" : "\"") + tensor.name + R"(":{"dtype":"F16","shape":)" +
-              ShapeName(tensor.shape) + ",\"data_offsets\":[" + std::to_string(at) + "," +
-              std::to_string(at + bytes) + "]}";
-    at += bytes;
-  }
-  folder.Write("model.safetensors",
-               SafetensorsBytes(header + "}", std::string(static_cast<size_t>(at), '\x3c')));
+  WriteCheckpoint(folder, tensors, [](const NamedShape&, int64_t) { return 1.0f; });
 }
 
 std::string ErrorOf(const TestFolder& folder, const ModelConfig& config) {

@@ -86,6 +86,32 @@ TEST_F(TransformerLoadTest, DummyWeightsNeedOnlyAConfiguration) {
   EXPECT_EQ((*dummy)->weight_bytes(), (*real)->weight_bytes());
 }
 
+// A table that takes more than one staging piece (1 Mi elements), whose row v holds the pattern of
+// v mod 7: tokens of equal pattern must give equal logits, and others must not.
+TEST_F(TransformerLoadTest, LargeTablesArriveWhole) {
+  const Json config = {{"architectures", {"LlamaForCausalLM"}},
+                       {"vocab_size", 33000},
+                       {"hidden_size", 32},
+                       {"intermediate_size", 32},
+                       {"num_hidden_layers", 1},
+                       {"num_attention_heads", 2},
+                       {"tie_word_embeddings", true}};
+  folder_.Write("config.json", config.dump());
+  WriteCheckpoint(folder_, TensorsOf(LoadModelConfig(folder_.path()).value()),
+                  [](const NamedShape& tensor, int64_t i) {
+                    const bool is_table = tensor.name == "model.embed_tokens.weight";
+                    const int64_t seed = is_table ? i / 32 % 7 * 32 + i % 32 : i;
+                    return static_cast<float>(seed * 7919 % 101) / 50 - 1;
+                  });
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
+    TestModel model(folder_.path(), {.weights = format});
+    const auto logits_of = [&](int32_t id) { return model.Logits(std::span(&id, 1), 1)[0]; };
+    EXPECT_EQ(logits_of(32999), logits_of(32999 % 7));
+    EXPECT_EQ(logits_of(32768), logits_of(32768 % 7));  // the first row of the second piece
+    EXPECT_NE(logits_of(32999), logits_of(32998));
+  }
+}
+
 TEST_F(TransformerLoadTest, RopeRowsFollowTheContextAskedFor) {
   const auto all = Transformer::Load(*backend_, GoldenModel("llama_gqa"), {});
   const auto few = Transformer::Load(*backend_, GoldenModel("llama_gqa"), {.max_context = 28});

@@ -46,7 +46,8 @@ def qwen3(**changes):
     return transformers.Qwen3Config(**{**SMALL, **changes})
 
 
-LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+# With D = 24 and this theta the wavelengths are 6, 14, 29, 63, ..: kept below 8, blended to 32, stretched above.
+LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 
 # name -> (configuration, element type stored, shard size or None)
@@ -56,7 +57,7 @@ CASES = {
     "llama_mqa_sharded": (lambda: llama(num_key_value_heads=1), torch.bfloat16, "16KB"),
     "llama_bias": (lambda: llama(attention_bias=True, mlp_bias=True), torch.bfloat16, None),
     "llama_tied": (lambda: llama(tie_word_embeddings=True, hidden_size=40, head_dim=10), torch.bfloat16, None),
-    "llama3_rope": (lambda: llama(rope_parameters=dict(LLAMA3), tie_word_embeddings=True), torch.bfloat16, None),
+    "llama3_rope": (lambda: llama(rope_parameters=dict(LLAMA3), tie_word_embeddings=True, head_dim=24), torch.bfloat16, None),
     "llama_linear_rope": (
         lambda: llama(rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0)), torch.bfloat16, None),
     "mistral_window": (lambda: mistral(sliding_window=12, head_dim=20), torch.bfloat16, None),
