@@ -50,8 +50,12 @@ HttpGate::HttpGate(GateOptions options, const Router& router, const Clock& clock
       clock_(clock),
       on_refused_(std::move(on_refused)) {}
 
-HttpResponse HttpGate::Refuse(const Status& status) const {
+void HttpGate::CountRefused(const Status& status) const {
   if (on_refused_) on_refused_(status);
+}
+
+HttpResponse HttpGate::Refuse(const Status& status) const {
+  CountRefused(status);
   return ErrorResponse(status);
 }
 

@@ -34,6 +34,9 @@ class HttpGate {
   };
   Admitted Admit(HttpRequest& request) const;
 
+  // Counts a request that the connection itself had to turn away.
+  void CountRefused(const Status& status) const;
+
   // Header fields that every answer to `request` carries.
   void Finish(const HttpRequest& request, HttpResponse& response) const;
 

@@ -185,6 +185,8 @@ HttpSession::Async<bool> HttpSession::FinishRead(HttpParser::Progress progress,
   HttpResponse refusal = ErrorResponse(parser_.status());
   refusal.status = parser_.http_status();
   request.id = NewRequestId();
+  // A body that is too large was a request; other bytes may be anything.
+  if (parser_.http_status() == 413) context_.gate->CountRefused(parser_.status());
   co_await SendResponse(request, std::move(refusal), false);
   co_return false;
 }

@@ -159,14 +159,14 @@ Json FormatRoleChunk(const AnswerHead& head, int choice) {
 }
 
 std::vector<Json> FormatDelta(const AnswerHead& head, const Delta& delta, const Usage& usage,
-                              const Tokenizer& tokenizer) {
+                              const Tokenizer* tokenizer) {
   const bool is_chat = head.route == OpenAiRoute::kChat;
   const bool has_tokens = head.wants_logprobs && !delta.tokens.empty();
   std::vector<Json> chunks;
   if (!delta.text.empty() || has_tokens) {
     Json piece = is_chat ? Json({{"content", delta.text}}) : Json(delta.text);
     chunks.push_back(Chunk(head, delta.choice, std::move(piece),
-                           has_tokens ? Logprobs(head, delta.tokens, tokenizer) : Json(nullptr)));
+                           has_tokens ? Logprobs(head, delta.tokens, *tokenizer) : Json(nullptr)));
   }
   if (delta.finish != FinishReason::kNone) {
     Json piece = is_chat ? Json::object() : Json("");

@@ -47,9 +47,10 @@ Json FormatAnswer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choic
 // The first chunk of a chat choice: its role.
 Json FormatRoleChunk(const AnswerHead& head, int choice);
 
-// The chunks of one delta: its text, then its end. `usage` is for continuous_usage_stats.
+// The chunks of one delta: its text, then its end. `usage` is for continuous_usage_stats,
+// `tokenizer` (may be null without) for logprobs.
 std::vector<Json> FormatDelta(const AnswerHead& head, const Delta& delta, const Usage& usage,
-                              const Tokenizer& tokenizer);
+                              const Tokenizer* tokenizer);
 
 // The chunk after the last choice's end, with include_usage.
 Json FormatUsageChunk(const AnswerHead& head, const Usage& usage);

@@ -40,11 +40,12 @@ ReplyStep WholeStep(HttpResponse response) {
 
 }  // namespace
 
-std::string SseEvent(const std::string& data) { return "data: " + data + "\n\n"; }
-
 OpenAiReply::OpenAiReply(const ServedModel& model, Options options,
                          std::vector<std::shared_ptr<Generation>> generations)
-    : model_(model), options_(std::move(options)), generations_(std::move(generations)) {
+    : model_(model),
+      options_(std::move(options)),
+      chunks_(options_.head),
+      generations_(std::move(generations)) {
   const size_t total = generations_.size() * static_cast<size_t>(options_.num_choices);
   answers_.resize(options_.stream ? 0 : total);
   for (size_t i = 0; i < answers_.size(); ++i) answers_[i].index = static_cast<int>(i);
@@ -132,6 +133,16 @@ void OpenAiReply::StartStream(ReplyStep& step) const {
   for (int i = 0; i < total; ++i) step.bytes += SseEvent(Dump(FormatRoleChunk(options_.head, i)));
 }
 
+void OpenAiReply::AppendDelta(const Delta& delta, const Usage& usage, std::string& out) const {
+  const AnswerHead& head = options_.head;
+  const bool is_plain_text = delta.finish == FinishReason::kNone && !head.wants_logprobs &&
+                             !head.continuous_usage_stats && !delta.text.empty();
+  if (is_plain_text) return chunks_.AppendText(delta.choice, delta.text, out);
+  for (const Json& chunk : FormatDelta(head, delta, usage, model_.tokenizer.get())) {
+    out += SseEvent(Dump(chunk));
+  }
+}
+
 ReplyStep OpenAiReply::PollStream() {
   std::vector<Delta> deltas;
   TakeDeltas(deltas);
@@ -143,14 +154,13 @@ ReplyStep OpenAiReply::PollStream() {
     started_ = true;
   }
   const Usage usage = TotalUsage();
-  for (const Delta& delta : deltas) {
-    Delta text = delta;
-    if (IsError(delta.finish)) text.finish = FinishReason::kNone;
-    for (const Json& chunk : FormatDelta(options_.head, text, usage, *model_.tokenizer)) {
-      step.bytes += SseEvent(Dump(chunk));
-    }
-    if (!IsError(delta.finish)) continue;
-    step.bytes += SseEvent(ErrorJson(ErrorOf(delta)));
+  for (Delta& delta : deltas) {
+    const bool is_error = IsError(delta.finish);
+    const Status error = is_error ? ErrorOf(delta) : Status();
+    if (is_error) delta.finish = FinishReason::kNone;  // its text is still the client's
+    AppendDelta(delta, usage, step.bytes);
+    if (!is_error) continue;
+    step.bytes += SseEvent(ErrorJson(error));
     step.finished = true;
     step.is_cut = true;
     return step;

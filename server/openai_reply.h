@@ -8,6 +8,7 @@
 
 #include "server/generation.h"
 #include "server/http_message.h"
+#include "server/openai_chunk.h"
 #include "server/openai_format.h"
 #include "server/served_model.h"
 
@@ -40,16 +41,15 @@ class OpenAiReply final : public PendingReply {
   Usage TotalUsage() const;
   HttpResponse WholeAnswer();
   void StartStream(ReplyStep& step) const;
+  void AppendDelta(const Delta& delta, const Usage& usage, std::string& out) const;
 
   const ServedModel& model_;
   const Options options_;
+  const ChunkWriter chunks_;
   const std::vector<std::shared_ptr<Generation>> generations_;
   std::vector<ChoiceAnswer> answers_;  // whole answers only
   bool started_ = false;               // the stream's head is out
   bool over_ = false;
 };
-
-// One server-sent event: "data: <json>\n\n".
-std::string SseEvent(const std::string& data);
 
 }  // namespace runahead

@@ -97,7 +97,7 @@ TEST_F(OpenAiFormatTest, ChunksOfAChat) {
   delta.text = "x\n";
   delta.finish = FinishReason::kStop;
   delta.stop_reason = "END";
-  const std::vector<Json> chunks = FormatDelta(head, delta, {}, *tokenizer_);
+  const std::vector<Json> chunks = FormatDelta(head, delta, {}, tokenizer_.get());
   ASSERT_EQ(chunks.size(), 2u);
   EXPECT_EQ(Dump(chunks[0]), prefix + R"([{"index":1,"delta":{"content":"x\n"},"logprobs":null,)"
                                       R"("finish_reason":null}]})");
@@ -111,7 +111,7 @@ TEST_F(OpenAiFormatTest, UsageIsNullUntilTheLastChunk) {
   head.include_usage = true;
   Delta delta;
   delta.text = "x";
-  const std::vector<Json> chunks = FormatDelta(head, delta, {1, 1, 0}, *tokenizer_);
+  const std::vector<Json> chunks = FormatDelta(head, delta, {1, 1, 0}, tokenizer_.get());
   ASSERT_EQ(chunks.size(), 1u);
   EXPECT_TRUE(chunks[0]["usage"].is_null());
   EXPECT_EQ(chunks[0]["choices"][0]["text"], "x");

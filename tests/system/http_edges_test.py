@@ -101,6 +101,7 @@ def test_keys_and_origins_and_limits():
         key = {"Authorization": "Bearer secret"}
         big = httpx.post(server.url + "/v1/completions", headers=key, json={"model": "demo", "prompt": "x" * 5000})
         assert (big.status_code, big.json()["error"]["code"]) == (413, "request_too_large")
+        assert server.metric("runahead_requests_rejected_total", reason="too_large") == 1
         overloaded(server, key)
 
 
@@ -110,7 +111,7 @@ def overloaded(server, key):
 
     def ask():
         outcomes.append(httpx.post(server.url + "/v1/completions", headers=key, timeout=120,
-                                   json={**LONG, "max_tokens": 600}))
+                                   json={**LONG, "max_tokens": 200}))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
