@@ -176,80 +176,68 @@ void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
   }
 }
 
-// Asks for `bytes` from `at`. Blocks are scattered, so the hardware cannot guess the next; a tile
-// ahead is some hundred cycles of work, about the memory latency.
-HWY_INLINE void Prefetch(const char* at, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
-}
-
-// Scores of kVectors query vectors against kVecs vectors of keys.
+// Scores of query vectors [r, r + kVectors) against vectors of keys [v, v + kVecs). Each step also
+// asks for the same keys of the next tile: blocks are scattered, so the hardware cannot guess them,
+// and a tile of work is about the memory latency.
 template <class Format, int kNum, int kVectors, int kVecs>
-HWY_INLINE void ScoreKeys(const AttentionSlice& s, const char* const* keys, const float* q,
-                          float* scores) {
+HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Tile& next,
+                          const Scratch& c, int r, int v) {
   const int64_t units = s.head_dim / Format::kPerUnit;
   const int64_t stride = int64_t{KeyGroup(s.block_size)} * 4;
+  const float* q = c.q + r * units;
+  const char* keys[kVecs];
+  const char* ahead[kVecs];
   VecF<kNum> acc[kVectors][kVecs];
-  RA_UNROLL for (int r = 0; r < kVectors; ++r) {
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::Zero(TagF<kNum>());
+  RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+    keys[j] = tile.keys[v + j];
+    ahead[j] = v + j < next.num_key_vecs ? next.keys[v + j] : keys[j];
+    RA_UNROLL for (int i = 0; i < kVectors; ++i) acc[i][j] = hn::Zero(TagF<kNum>());
   }
   for (int64_t u = 0; u < units; ++u) {
     typename Format::template Vec<kNum> key[kVecs];
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      key[v] = Format::template Load<kNum>(keys[v] + u * stride);
+    RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+      key[j] = Format::template Load<kNum>(keys[j] + u * stride);
+      __builtin_prefetch(ahead[j] + u * stride);
     }
-    RA_UNROLL for (int r = 0; r < kVectors; ++r) {
-      const auto value = Format::template Splat<kNum>(q + r * units + u);
-      RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-        acc[r][v] = Format::template Mac<kNum>(acc[r][v], key[v], value);
+    RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+      const auto value = Format::template Splat<kNum>(q + i * units + u);
+      RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+        acc[i][j] = Format::template Mac<kNum>(acc[i][j], key[j], value);
       }
     }
   }
-  RA_UNROLL for (int r = 0; r < kVectors; ++r) {
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      hn::StoreU(acc[r][v], TagF<kNum>(), scores + r * kTileKeys + v * kNum);
+  float* scores = c.scores + r * kTileKeys + v * kNum;
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+      hn::StoreU(acc[i][j], TagF<kNum>(), scores + i * kTileKeys + j * kNum);
     }
   }
 }
 
-// All vectors of the slice, from vector r on, in the largest register tiles that fit.
-template <class Format, int kNum, int kVectors, int kVecs>
-HWY_INLINE void ScoreVectors(const AttentionSlice& s, const char* const* keys, const Scratch& c,
-                             int num_vectors, int at) {
-  const int64_t units = s.head_dim / Format::kPerUnit;
-  int r = 0;
-  for (; r + kVectors <= num_vectors; r += kVectors) {
-    ScoreKeys<Format, kNum, kVectors, kVecs>(s, keys, c.q + r * units,
-                                             c.scores + r * kTileKeys + at);
+// Vectors side by side in a register tile: enough chains to hide a multiply-add's latency.
+constexpr int TileVecs(int num_vectors) { return kMaxVectors == 8 && num_vectors < 8 ? 4 : 2; }
+
+// All query vectors from r on, in the largest register tiles that fit.
+template <class Format, int kNum, int kVectors>
+HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Tile& next,
+                       const Scratch& c, int r) {
+  constexpr int kVecs = TileVecs(kVectors);
+  for (; r + kVectors <= tile.num_vectors; r += kVectors) {
+    int v = 0;
+    for (; v + kVecs <= tile.num_key_vecs; v += kVecs) {
+      ScoreKeys<Format, kNum, kVectors, kVecs>(s, tile, next, c, r, v);
+    }
+    for (; v < tile.num_key_vecs; ++v) {
+      ScoreKeys<Format, kNum, kVectors, 1>(s, tile, next, c, r, v);
+    }
   }
   if constexpr (kVectors > 1) {
-    Scratch rest = c;
-    rest.q += r * units;
-    rest.scores += int64_t{r} * kTileKeys;
-    if (r < num_vectors) {
-      ScoreVectors<Format, kNum, kVectors / 2, kVecs>(s, keys, rest, num_vectors - r, at);
-    }
+    if (r < tile.num_vectors) Scores<Format, kNum, kVectors / 2>(s, tile, next, c, r);
   }
 }
 
-template <class Format, int kNum>
-void Scores(const AttentionSlice& s, const Tile& tile, const Tile& next, const Scratch& c) {
-  // A vector that is a whole group owns a contiguous run of the block.
-  const int group = KeyGroup(s.block_size);
-  const int64_t bytes = kNum == group ? int64_t{s.head_dim} * group * 4 / Format::kPerUnit : 0;
-  for (int v = 0; v < tile.num_key_vecs; v += 2) {
-    if (v < next.num_key_vecs) Prefetch(next.keys[v], bytes);
-    if (v + 1 < next.num_key_vecs) Prefetch(next.keys[v + 1], bytes);
-    if (v + 1 < tile.num_key_vecs) {
-      ScoreVectors<Format, kNum, kMaxVectors, 2>(s, tile.keys + v, c, tile.num_vectors, v * kNum);
-    } else {
-      ScoreVectors<Format, kNum, kMaxVectors, 1>(s, tile.keys + v, c, tile.num_vectors, v * kNum);
-    }
-  }
-}
-
-// Masks and exponentiates the scores; leaves weights, and the tile's maximum and sum per vector.
-template <class Format>
-void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+// Scales and masks the scores, and finds each vector's maximum.
+void MaskScores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
   const DF d;
   constexpr int kVecs = kTileKeys / kLanes;
   const auto nothing = hn::Set(d, kNothing);
@@ -261,18 +249,30 @@ void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
     const auto lowest = hn::Set(d, static_cast<float>(low > -1 ? low : -1));
     float* row = c.scores + r * kTileKeys;
     auto peak = nothing;
-    for (int v = 0; v < kVecs; ++v) {
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
       const auto key = hn::Iota(d, static_cast<float>(v * kLanes));
       const auto visible = hn::And(hn::Ge(key, lowest), hn::Le(key, highest));
-      const auto score = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, s.scale));
-      const auto masked = hn::IfThenElse(visible, score, nothing);
+      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, s.scale));
+      const auto masked = hn::IfThenElse(visible, scaled, nothing);
       hn::Store(masked, d, row + v * kLanes);
       peak = hn::Max(peak, masked);
     }
-    const float max = hn::GetLane(hn::MaxOfLanes(d, peak));
+    c.tile_max[r] = hn::GetLane(hn::MaxOfLanes(d, peak));
+  }
+}
+
+// Leaves weights, and the tile's maximum and sum per vector. Two loops, so that more vectors than
+// one are on their way through the long chain of maximum, exponential and sum.
+template <class Format>
+void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+  const DF d;
+  MaskScores(s, tile, c);
+  for (int r = 0; r < tile.num_vectors; ++r) {
+    const float* row = c.scores + r * kTileKeys;
+    const float max = c.tile_max[r];
     const auto shift = hn::Set(d, max == kNothing ? 0.0f : max);
     auto sum = hn::Zero(d);
-    for (int v = 0; v < kVecs; ++v) {
+    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
       const auto weight = Exp(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
       sum = hn::Add(sum, weight);
       if constexpr (Format::kIsBf16) {
@@ -281,25 +281,25 @@ void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
         hn::Store(weight, d, c.weights + r * kTileKeys + v * kLanes);
       }
     }
-    c.tile_max[r] = max;
     c.tile_sum[r] = hn::GetLane(hn::SumOfLanes(d, sum));
   }
 }
 
 // Output elements [at, at + kVecs * kNum) of kVectors query vectors for one tile.
 template <class Format, int kNum, int kVectors, int kVecs>
-HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Scratch& c, int r,
-                            int64_t at) {
+HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Tile& next,
+                            const Scratch& c, int r, int64_t at) {
   constexpr int kPer = Format::kPerUnit;
   const float* weights = c.weights + r * (kTileKeys / kPer);
   VecF<kNum> acc[kVectors][kVecs];
   RA_UNROLL for (int i = 0; i < kVectors; ++i) {
     RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = hn::Zero(TagF<kNum>());
   }
-  const auto step = [&](const char* value, int unit, bool half) HWY_ATTR {
+  const auto step = [&](const char* value, const char* ahead, int unit, bool half) HWY_ATTR {
     typename Format::template Vec<kNum> values[kVecs];
     RA_UNROLL for (int v = 0; v < kVecs; ++v) {
       values[v] = Format::template Load<kNum>(value + v * kNum * 4);
+      __builtin_prefetch(ahead + v * kNum * 4);
       if (half) values[v] = Format::template FirstOfPair<kNum>(values[v]);
     }
     RA_UNROLL for (int i = 0; i < kVectors; ++i) {
@@ -312,12 +312,18 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Scr
   int unit = 0;
   for (int g = 0; g < tile.num_segments; ++g) {
     const char* value = tile.segments[g].values + at * 4;
+    // The same values of the next tile, where there is one.
+    const char* ahead = g < next.num_segments ? next.segments[g].values + at * 4 : value;
     int count = tile.segments[g].num_units;
     // What the missing half of the last unit holds must not count, not even as 0 * NaN.
     const bool half = tile.half && g + 1 == tile.num_segments;
     if (half) --count;
-    for (int i = 0; i < count; ++i, ++unit, value += s.head_dim * 4) step(value, unit, false);
-    if (half) step(value, unit, true);
+    for (int i = 0; i < count; ++i, ++unit) {
+      step(value, ahead, unit, false);
+      value += s.head_dim * 4;
+      ahead += s.head_dim * 4;
+    }
+    if (half) step(value, value, unit, true);
   }
   RA_UNROLL for (int i = 0; i < kVectors; ++i) {
     RA_UNROLL for (int v = 0; v < kVecs; ++v) {
@@ -327,30 +333,31 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Scr
 }
 
 template <class Format, int kVectors>
-HWY_INLINE void WeighVectors(const AttentionSlice& s, const Tile& tile, const Scratch& c, int r) {
+HWY_INLINE void WeighVectors(const AttentionSlice& s, const Tile& tile, const Tile& next,
+                             const Scratch& c, int r) {
+  constexpr int kVecs = TileVecs(kVectors);
   for (; r + kVectors <= tile.num_vectors; r += kVectors) {
     int64_t at = 0;
-    for (; at + 2 * kLanes <= s.head_dim; at += 2 * kLanes) {
-      WeighValues<Format, kLanes, kVectors, 2>(s, tile, c, r, at);
+    for (; at + kVecs * kLanes <= s.head_dim; at += kVecs * kLanes) {
+      WeighValues<Format, kLanes, kVectors, kVecs>(s, tile, next, c, r, at);
     }
-    if (at + kLanes <= s.head_dim) WeighValues<Format, kLanes, kVectors, 1>(s, tile, c, r, at);
+    for (; at + kLanes <= s.head_dim; at += kLanes) {
+      WeighValues<Format, kLanes, kVectors, 1>(s, tile, next, c, r, at);
+    }
   }
   if constexpr (kVectors > 1) {
-    if (r < tile.num_vectors) WeighVectors<Format, kVectors / 2>(s, tile, c, r);
+    if (r < tile.num_vectors) WeighVectors<Format, kVectors / 2>(s, tile, next, c, r);
   }
 }
 
 template <class Format>
 void Weighted(const AttentionSlice& s, const Tile& tile, const Tile& next, const Scratch& c) {
-  for (int g = 0; g < next.num_segments; ++g) {
-    Prefetch(next.segments[g].values, int64_t{next.segments[g].num_units} * s.head_dim * 4);
-  }
-  WeighVectors<Format, kMaxVectors>(s, tile, c, 0);
+  WeighVectors<Format, kMaxVectors>(s, tile, next, c, 0);
   const int64_t rest = s.head_dim / kLanes * kLanes;
   if (rest == s.head_dim) return;
   for (int r = 0; r < tile.num_vectors; ++r) {
     ForLanesFrom<kLanes / 2>(rest, s.head_dim, [&](auto d, int64_t at) HWY_ATTR {
-      WeighValues<Format, hn::MaxLanes(decltype(d)()), 1, 1>(s, tile, c, r, at);
+      WeighValues<Format, hn::MaxLanes(decltype(d)()), 1, 1>(s, tile, next, c, r, at);
     });
   }
 }
@@ -429,7 +436,7 @@ void AttendTiles(const AttentionSlice& s) {
     next.num_key_vecs = 0;
     next.num_segments = 0;
     if (t + 1 < s.tile_end) Locate<Format>(s, t + 1, kNum, next);
-    Scores<Format, kNum>(s, tile, next, c);
+    Scores<Format, kNum, kMaxVectors>(s, tile, next, c, 0);
     Softmax<Format>(s, tile, c);
     Weighted<Format>(s, tile, next, c);
     if (s.partials == nullptr) {
