@@ -70,5 +70,5 @@ function(runahead_python_test)
            COMMAND ${RUNAHEAD_PYTHON} -m pytest -q -p no:cacheprovider ${CMAKE_SOURCE_DIR}/${ARG_SCRIPT}
            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 900 LABELS "python;${ARG_LABELS}" ENVIRONMENT
-                       "RUNAHEAD_BINARY=${CMAKE_BINARY_DIR}/server/runahead;PYTHONDONTWRITEBYTECODE=1")
+                       "RUNAHEAD_BINARY=${CMAKE_BINARY_DIR}/server/runahead;RUNAHEAD_SANITIZE=${RUNAHEAD_SANITIZE};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
