@@ -13,7 +13,7 @@
 namespace runahead {
 
 struct ChatOptions {
-  std::string system;  // empty: no system message
+  std::string system = {};  // empty: no system message
   float temperature = 0.7f;
   int max_tokens = 512;
 };
