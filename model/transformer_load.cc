@@ -11,24 +11,29 @@
 namespace runahead {
 namespace {
 
-// out[i] = in[i] as f32 or bf16.
-template <typename Out>
-void Convert(const TensorView& in, int64_t begin, int64_t count, Out* out) {
-  const auto value_at = [&](int64_t i) -> float {
-    switch (in.dtype) {
-      case DType::kF32:
-        return static_cast<const float*>(in.data)[i];
-      case DType::kF16:
-        return ToFloat(static_cast<const Float16*>(in.data)[i]);
-      default:
-        return ToFloat(static_cast<const BFloat16*>(in.data)[i]);
-    }
-  };
-  for (int64_t i = 0; i < count; ++i) {
-    if constexpr (std::is_same_v<Out, float>) {
-      out[i] = value_at(begin + i);
-    } else {
-      out[i] = ToBFloat16(value_at(begin + i));
+// Element i of row `row` of a vector (row 0) or matrix.
+float ValueAt(const TensorView& in, int64_t row, int64_t i) {
+  const int64_t at = (in.rank == 1 ? 0 : row * in.row_stride) + i;
+  switch (in.dtype) {
+    case DType::kF32:
+      return static_cast<const float*>(in.data)[at];
+    case DType::kF16:
+      return ToFloat(static_cast<const Float16*>(in.data)[at]);
+    default:
+      return ToFloat(static_cast<const BFloat16*>(in.data)[at]);
+  }
+}
+
+// Rows [begin, begin + count) of a matrix as contiguous f32 or bf16.
+void ConvertRows(const TensorView& in, int64_t begin, int64_t count, const TensorView& out) {
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t i = 0; i < in.dim(1); ++i) {
+      const float value = ValueAt(in, begin + row, i);
+      if (out.dtype == DType::kF32) {
+        out.Row<float>(row)[i] = value;
+      } else {
+        out.Row<BFloat16>(row)[i] = ToBFloat16(value);
+      }
     }
   }
 }
@@ -78,7 +83,7 @@ class TransformerLoader {
   Result<DeviceBuffer> Vector(const std::string& name, int64_t n) {
     RA_ASSIGN_OR_RETURN(const HostTensor tensor, source_.Fetch(name, {n}));
     std::vector<float> host(static_cast<size_t>(n));
-    Convert(tensor.view, 0, n, host.data());
+    for (int64_t i = 0; i < n; ++i) host[static_cast<size_t>(i)] = ValueAt(tensor.view, 0, i);
     DeviceBuffer buffer = backend_.Allocate(n * 4, MemoryKind::kDevice);
     backend_.CopyToDevice(buffer.data(), host.data(), n * 4);
     backend_.Wait(backend_.Record());
@@ -115,22 +120,17 @@ class TransformerLoader {
     const int64_t v = config_.vocab_size;
     const int64_t h = config_.hidden_size;
     RA_ASSIGN_OR_RETURN(const HostTensor table, source_.Fetch("model.embed_tokens.weight", {v, h}));
-    const bool wide = options_.weight_format == WeightFormat::kF32;
-    const DType dtype = wide ? DType::kF32 : DType::kBF16;
+    const DType dtype = options_.weight_format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
     weights.embedding_buffer = backend_.Allocate(v * h * DTypeBytes(dtype), MemoryKind::kDevice);
     weights.embedding = TensorView(weights.embedding_buffer.data(), dtype, {v, h});
-    // Through a staging piece of at most 1 Mi elements, so that the table is never held twice.
-    const int64_t piece = std::min<int64_t>(v * h, 1 << 20);
-    std::vector<char> staging(static_cast<size_t>(piece * DTypeBytes(dtype)));
-    for (int64_t at = 0; at < v * h; at += piece) {
-      const int64_t count = std::min(piece, v * h - at);
-      if (wide) {
-        Convert(table.view, at, count, reinterpret_cast<float*>(staging.data()));
-      } else {
-        Convert(table.view, at, count, reinterpret_cast<BFloat16*>(staging.data()));
-      }
-      backend_.CopyToDevice(static_cast<char*>(weights.embedding.data) + at * DTypeBytes(dtype),
-                            staging.data(), count * DTypeBytes(dtype));
+    // Through a staging piece of about 1 Mi elements, so that the table is never held twice.
+    const int64_t rows = std::clamp<int64_t>((1 << 20) / h, 1, v);
+    std::vector<char> memory(static_cast<size_t>(rows * h * DTypeBytes(dtype)));
+    const TensorView staging(memory.data(), dtype, {rows, h});
+    for (int64_t at = 0; at < v; at += rows) {
+      const TensorView piece = weights.embedding.Rows(at, std::min(rows, v - at));
+      ConvertRows(table.view, at, piece.dim(0), staging);
+      backend_.CopyToDevice(piece.data, staging.data, piece.NumBytes());
       backend_.Wait(backend_.Record());
     }
     CountLoaded(v * h);

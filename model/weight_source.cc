@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "core/dtype.h"
@@ -39,33 +38,30 @@ class DummySource final : public WeightSource {
   }
 
   Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) override {
-    const int64_t k = shape.back();
-    const bool is_gain = shape.size() == 1 && name.ends_with("norm.weight");
-    const float scale = shape.size() == 1 ? 0.1f : 1 / std::sqrt(static_cast<float>(k));
-    std::vector<BFloat16> tile(kTileElements);
-    for (size_t i = 0; i < kTileElements; ++i) {
-      tile[i] = ToBFloat16(is_gain ? 1.0f : scale * tile_[i]);
-    }
-    int64_t elements = 1;
-    for (const int64_t d : shape) elements *= d;
+    const bool is_vector = shape.size() == 1;
+    const bool is_gain = is_vector && name.ends_with("norm.weight");
+    const float scale = is_vector ? 0.1f : 1 / std::sqrt(static_cast<float>(shape[1]));
+    const int64_t num_values = is_vector ? shape[0] : (shape[0] - 1) * kRowShift + shape[1];
     HostTensor tensor;
-    tensor.copy.resize(static_cast<size_t>(elements) * sizeof(BFloat16));
+    tensor.copy.resize(static_cast<size_t>(num_values) * sizeof(BFloat16));
+    auto* values = reinterpret_cast<BFloat16*>(tensor.copy.data());
     size_t from = (num_fetched_++ * 7919) % kTileElements;
-    for (size_t at = 0; at < tensor.copy.size();) {
-      const size_t bytes =
-          std::min(tensor.copy.size() - at, (kTileElements - from) * sizeof(BFloat16));
-      std::memcpy(tensor.copy.data() + at, tile.data() + from, bytes);
-      at += bytes;
-      from = 0;
+    for (int64_t i = 0; i < num_values; ++i) {
+      values[i] = ToBFloat16(is_gain ? 1.0f : scale * tile_[from]);
+      from = from + 1 == kTileElements ? 0 : from + 1;
     }
-    tensor.view = shape.size() == 1
-                      ? TensorView(tensor.copy.data(), DType::kBF16, {shape[0]})
-                      : TensorView(tensor.copy.data(), DType::kBF16, {shape[0], shape[1]});
+    if (is_vector) {
+      tensor.view = TensorView(values, DType::kBF16, {shape[0]});
+    } else {
+      tensor.view = TensorView(values, DType::kBF16, {shape[0], shape[1]});
+      tensor.view.row_stride = kRowShift;
+    }
     return tensor;
   }
 
  private:
-  static constexpr size_t kTileElements = 65521;  // the largest prime below 2^16
+  static constexpr size_t kTileElements = 262147;  // a prime, so that rows of a period differ
+  static constexpr int64_t kRowShift = 17;         // elements between the starts of two rows
   std::vector<float> tile_;
   size_t num_fetched_ = 0;
 };
