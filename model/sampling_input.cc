@@ -72,35 +72,40 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   row_offsets_.push_back(num_rows());
 }
 
-TokenAdjust& SamplingInput::AdjustOf(int32_t token) {
+// The entry of `token` in the current row's list, which begins with all of `counts` (may be null).
+TokenAdjust& SamplingInput::AdjustOf(int32_t token, const TokenCounts* counts) {
   RA_CHECK(token >= 0 && static_cast<size_t>(token) < adjust_index_.size());
+  const auto begin = static_cast<size_t>(adjust_offsets_.back());
+  if (const int64_t at = counts != nullptr ? counts->Find(token) : -1; at >= 0) {
+    return adjusts_[begin + static_cast<size_t>(at)];
+  }
   int32_t& index = adjust_index_[static_cast<size_t>(token)];
   const auto at = static_cast<size_t>(index);
-  if (index >= adjust_offsets_.back() && at < adjusts_.size() && adjusts_[at].token == token) {
-    return adjusts_[at];
-  }
+  if (at >= begin && at < adjusts_.size() && adjusts_[at].token == token) return adjusts_[at];
   index = static_cast<int32_t>(adjusts_.size());
   adjusts_.push_back({.token = token});
   return adjusts_.back();
 }
 
-// The list of row `row` of the run: counts up to the drafts before it, biases, bans.
+// The list of row `row` of the run: counts up to the drafts before it, biases, bans. The counts are
+// copied as they stand (they may be thousands); only what is laid over them is looked up.
 void SamplingInput::AddAdjusts(const SequenceRun& run, int row) {
   const SamplingParams& sampling = *run.sampling;
+  const TokenCounts* counts = nullptr;
   if (sampling.HasPenalties()) {
-    const TokenCounts& counts = run.counts != nullptr ? *run.counts : uncached_counts_;
-    for (const TokenAdjust& entry : counts.entries()) AdjustOf(entry.token) = entry;
+    counts = run.counts != nullptr ? run.counts : &uncached_counts_;
+    adjusts_.insert(adjusts_.end(), counts->entries().begin(), counts->entries().end());
     const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
     for (const int32_t draft : drafts.first(static_cast<size_t>(row))) {
-      ++AdjustOf(draft).output_count;
+      ++AdjustOf(draft, counts).output_count;
     }
   }
   for (const auto& [token, bias] : sampling.logit_bias) {
-    AdjustOf(token).bias = bias <= kBanBias ? kBanned : bias;
+    AdjustOf(token, counts).bias = bias <= kBanBias ? kBanned : bias;
   }
-  for (const int32_t token : sampling.banned_token_ids) AdjustOf(token).bias = kBanned;
+  for (const int32_t token : sampling.banned_token_ids) AdjustOf(token, counts).bias = kBanned;
   if (row < run.num_suppressed_rows) {
-    for (const int32_t token : run.suppressed) AdjustOf(token).bias = kBanned;
+    for (const int32_t token : run.suppressed) AdjustOf(token, counts).bias = kBanned;
   }
   adjust_offsets_.push_back(static_cast<int32_t>(adjusts_.size()));
 }

@@ -38,7 +38,7 @@ class SamplingInput {
 
  private:
   void AddAdjusts(const SequenceRun& run, int row);
-  TokenAdjust& AdjustOf(int32_t token);
+  TokenAdjust& AdjustOf(int32_t token, const TokenCounts* counts);
 
   std::vector<int32_t> step_rows_;
   std::vector<int32_t> logprob_rows_;
@@ -55,8 +55,8 @@ class SamplingInput {
   std::vector<int32_t> token_ids_;
   std::vector<int32_t> num_accepted_;
   TokenCounts uncached_counts_;
-  // Where a token stands in adjusts_: valid where it lies in the current row's part and names the
-  // token back, so that it needs no clearing.
+  // Where a token that the counts do not hold stands in adjusts_: valid where it lies in the
+  // current row's part and names the token back, so that it needs no clearing.
   std::vector<int32_t> adjust_index_;  // [V]
 };
 

@@ -10,6 +10,11 @@ TokenAdjust& TokenCounts::At(int32_t token) {
   return entries_[found->second];
 }
 
+int64_t TokenCounts::Find(int32_t token) const {
+  const auto found = index_.find(token);
+  return found == index_.end() ? -1 : static_cast<int64_t>(found->second);
+}
+
 void TokenCounts::Update(std::span<const int32_t> prompt, std::span<const int32_t> output) {
   RA_CHECK(prompt.size() >= num_prompt_ && output.size() >= num_output_, "counts only grow");
   for (; num_prompt_ < prompt.size(); ++num_prompt_) At(prompt[num_prompt_]).in_prompt = true;

@@ -21,6 +21,8 @@ class TokenCounts {
 
   // Each token once, in order of first appearance; biases are 0.
   std::span<const TokenAdjust> entries() const { return entries_; }
+  // Where in entries() a token stands; -1 where it does not.
+  int64_t Find(int32_t token) const;
 
  private:
   TokenAdjust& At(int32_t token);

@@ -21,6 +21,8 @@ TEST(TokenCountsTest, CountsEachTokenOnceInOrderOfAppearance) {
   EXPECT_TRUE(counts.entries()[1].in_prompt);
   EXPECT_EQ(counts.entries()[2].output_count, 2);
   EXPECT_FALSE(counts.entries()[2].in_prompt);
+  EXPECT_EQ(counts.Find(9), 2);
+  EXPECT_EQ(counts.Find(4), -1);
 }
 
 TEST(TokenCountsTest, GrowingStepByStepEqualsCountingAnew) {
