@@ -35,6 +35,7 @@ struct ActiveRequest {
   bool sent_first_event = false;  // of choice 0
   int num_cached_tokens = 0;
   bool ended_running = false;      // for the phase of an expired request
+  int num_dropped = 0;             // tokens pushed after the consumer had gone
   std::vector<TokenEvent> events;  // of this step, not yet pushed
   bool is_touched = false;         // the loop's list of those with events names it
 

@@ -197,6 +197,7 @@ void EngineLoop::On(const CancelMessage& message) {
   const RemovedRequest removed = scheduler_.Cancel(message.id);
   std::unique_ptr<ActiveRequest> request = std::move(found->second);
   active_.erase(found);
+  ledger_.CountDiscarded(request->num_dropped);
   CountEnd(std::move(request), FinishReason::kCancelled, PhaseOf(removed.was_running), now);
 }
 
@@ -387,7 +388,7 @@ EngineGauges EngineLoop::Gauges() const {
 void EngineLoop::PushEvents() {
   for (ActiveRequest* request : touched_) {
     request->is_touched = false;
-    request->queue->Push(request->events);
+    request->num_dropped += request->queue->Push(request->events);
   }
   touched_.clear();
   ended_.clear();

@@ -1,16 +1,24 @@
 #include "engine/token_queue.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 namespace runahead {
+namespace {
 
-void TokenQueue::Push(std::vector<TokenEvent>& events) {
-  if (events.empty()) return;
+bool HasToken(const TokenEvent& event) { return event.token >= 0; }
+
+}  // namespace
+
+int TokenQueue::Push(std::vector<TokenEvent>& events) {
+  if (events.empty()) return 0;
   std::function<void()> waker;
+  bool is_dropped = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!abandoned_) {
+    is_dropped = abandoned_;
+    if (!is_dropped) {
       if (events_.empty()) {
         events_.swap(events);
       } else {
@@ -19,9 +27,12 @@ void TokenQueue::Push(std::vector<TokenEvent>& events) {
       waker.swap(waker_);
     }
   }
+  const auto num_tokens = std::ranges::count_if(events, HasToken);
   events.clear();
+  if (is_dropped) return static_cast<int>(num_tokens);
   arrived_.notify_one();
   if (waker) waker();
+  return 0;
 }
 
 std::vector<TokenEvent> TokenQueue::Take() {

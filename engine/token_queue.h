@@ -16,8 +16,9 @@ namespace runahead {
 class TokenQueue {
  public:
   // Engine thread. Moves `events` in and leaves it empty with its capacity; one lock, at most one
-  // call of the waker. Events for a consumer that has gone are dropped.
-  void Push(std::vector<TokenEvent>& events);
+  // call of the waker. Events for a consumer that has gone are dropped: returns their tokens'
+  // number.
+  int Push(std::vector<TokenEvent>& events);
 
   // Consumer. Everything that waits, in order; never blocks.
   std::vector<TokenEvent> Take();

@@ -84,6 +84,19 @@ TEST(EngineLoopCancel, BeforeTheEngineSawTheRequest) {
   EXPECT_EQ(test.metrics.Snapshot().cancelled[kQueuedPhase], 1u);
 }
 
+TEST(EngineLoopCancel, WhatTheStepInFlightMadeIsDiscarded) {
+  TestLoop test;
+  Client client = test.Submit(MakeRequest({1}, 50));
+  test.Turns(3);
+  test.runner.before_run = [&](auto) { client.stream.reset(); };
+  test.Turn();
+  test.Turn();
+  const MetricsSnapshot counts = test.metrics.Snapshot();
+  EXPECT_EQ(counts.cancelled[kRunningPhase], 1u);
+  EXPECT_EQ(counts.generated_tokens, 4u);
+  EXPECT_EQ(counts.discarded_tokens, 1u);
+}
+
 TEST(EngineLoopCancel, AllChoicesOfTheRequest) {
   TestLoop test;
   RowCounter rows(test, 1);

@@ -17,7 +17,7 @@ TokenEvent Token(int32_t id) {
 
 void PushOne(TokenQueue& queue, int32_t id) {
   std::vector<TokenEvent> events = {Token(id)};
-  queue.Push(events);
+  EXPECT_EQ(queue.Push(events), 0);
   EXPECT_TRUE(events.empty());
 }
 
@@ -78,7 +78,9 @@ TEST(TokenQueue, AbandonedQueuesKeepNothingAndWakeNobody) {
   int calls = 0;
   queue.Arm([&calls] { ++calls; });
   queue.Abandon();
-  PushOne(queue, 1);
+  std::vector<TokenEvent> events = {Token(1), Token(2), Token(-1)};
+  EXPECT_EQ(queue.Push(events), 2);  // the third is a bare finish
+  EXPECT_TRUE(events.empty());
   EXPECT_EQ(calls, 0);
   EXPECT_TRUE(queue.Take().empty());
 }
