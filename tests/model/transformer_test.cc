@@ -34,6 +34,13 @@ double RelativeError(const std::vector<float>& actual, const std::vector<float>&
   return std::sqrt(error / norm);
 }
 
+// "ref", and the instruction sets of the cpu backend this machine has.
+std::vector<std::string> Machines() {
+  std::vector<std::string> names = CpuIsaNames();
+  names.push_back("ref");
+  return names;
+}
+
 class GoldenTest : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   GoldenTest()
@@ -41,7 +48,12 @@ class GoldenTest : public testing::TestWithParam<std::tuple<std::string, std::st
 
   // Checks every stored row against ||actual - expected|| / ||expected|| <= bound.
   void ExpectWithin(double bound, WeightFormat weights, DType kv) {
-    TestModel model(directory_, {.backend = std::get<1>(GetParam()), .weights = weights, .kv = kv});
+    const std::string& machine = std::get<1>(GetParam());
+    const bool is_ref = machine == "ref";
+    TestModel model(directory_, {.backend = is_ref ? "ref" : "cpu",
+                                 .isa = is_ref ? "" : machine,
+                                 .weights = weights,
+                                 .kv = kv});
     for (const GoldenPrompt& prompt : golden_.prompts) {
       const Rows rows = model.Logits(prompt.ids, 128);
       for (size_t i = 0; i < prompt.rows.size(); ++i) {
@@ -78,7 +90,7 @@ TEST(TransformerTest, WeightBytesCountEveryBuffer) {
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTest,
                          testing::Combine(testing::ValuesIn(GoldenModels()),
-                                          testing::ValuesIn(BackendNames())),
+                                          testing::ValuesIn(Machines())),
                          [](const auto& instance) {
                            return std::get<0>(instance.param) + "_" + std::get<1>(instance.param);
                          });
