@@ -15,7 +15,7 @@ constexpr double kStepBounds[] = {.0005, .001, .002, .003, .004, .005, .006, .00
                                   .015,  .02,  .025, .03,  .04,  .05,  .075, .1,   .15, .2,
                                   .3,    .5,   .75,  1,    2.5,  5,    10,   20,   40,  80};
 // Seconds of host work in a step, around the budget of 150 us.
-constexpr double kHostBounds[] = {1e-6, 2e-6,   5e-6, 1e-5, 2e-5, 3e-5, 5e-5,   7.5e-5,
+constexpr double kHostBounds[] = {1e-6, 2e-6,   5e-6, 1e-5, 2e-5, 3e-5, 5e-5,   6e-5,
                                   1e-4, 1.5e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2.5e-3, 1e-2};
 constexpr double kSequenceBounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 constexpr double kBatchTokenBounds[] = {1,   8,    16,   32,   64,   128,  256,
