@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <ctime>
 #include <random>
 #include <utility>
 
@@ -27,6 +29,16 @@ std::optional<double> ParseSeconds(std::string_view text) {
   if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
   if (!(seconds >= 0 && seconds <= 1e7)) return std::nullopt;
   return seconds;
+}
+
+std::string HttpDate(std::chrono::system_clock::time_point now) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  // The C locale's names, which the program never changes, are those HTTP wants.
+  const size_t length = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  return std::string(text.data(), length);
 }
 
 }  // namespace
@@ -119,6 +131,7 @@ HttpResponse HttpGate::Preflight(const HttpRequest& request) const {
 
 void HttpGate::Finish(const HttpRequest& request, HttpResponse& response) const {
   response.headers.Set("X-Request-Id", request.id);
+  response.headers.Set("Date", HttpDate(std::chrono::system_clock::now()));
   if (cors_origins_.empty()) return;
   if (const auto origin = AllowedOrigin(request)) {
     response.headers.Set("Access-Control-Allow-Origin", *origin);

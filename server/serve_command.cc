@@ -1,6 +1,6 @@
 #include "server/serve_command.h"
 
-#include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -22,8 +22,8 @@
 namespace runahead {
 namespace {
 
-constexpr std::chrono::milliseconds kLastWrites{
-    5000};  // for answers that are made but not yet read
+// For answers that are made but not yet read, and for the step that runs when the drain ends.
+constexpr std::chrono::milliseconds kLastWrites{5000};
 
 // The host part of a URL that reaches a server listening on `host`.
 std::string ReachableHost(const std::string& host) {
@@ -42,25 +42,29 @@ std::string FingerprintOf(const ModelHost& host) {
   return text.str();
 }
 
-// Lines that work as printed.
+// Lines that work as printed, with nothing installed but curl and Python.
 void PrintExamples(const ServeOptions& options, const ServedModel& model, int port) {
   const bool is_tls = !options.http.tls_cert_file.empty();
   const std::string base = std::string(is_tls ? "https" : "http") + "://" +
                            ReachableHost(options.http.host) + ":" + std::to_string(port);
+  const std::string url = base + "/v1/chat/completions";
   const bool has_keys = !options.gate.api_keys.empty();
-  const std::string key_header = has_keys ? " -H 'Authorization: Bearer KEY'" : "";
-  std::cout
-      << "Serving '" << model.name << "' on " << base << "\n\n"
-      << "  curl -N " << base << "/v1/chat/completions -H 'Content-Type: application/json'"
-      << key_header << " -d '{\"model\": \"" << model.name
-      << "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Count from "
-         "1 to 10.\"}]}'\n\n"
-      << "  python3 -c \"from openai import OpenAI; [print(c.choices[0].delta.content or '', "
-         "end='', flush=True) for c in OpenAI(base_url='"
-      << base << "/v1', api_key='" << (has_keys ? "KEY" : "none")
-      << "').chat.completions.create(model='" << model.name
-      << "', stream=True, messages=[{'role': 'user', 'content': 'Count from 1 to 10.'}])]\"\n"
-      << std::endl;
+  std::cout << "Serving '" << model.name << "' on " << base << " (OpenAI clients: base_url=" << base
+            << "/v1)\n\n"
+            << "  curl -N " << url << " -H 'Content-Type: application/json'"
+            << (has_keys ? " -H 'Authorization: Bearer KEY'" : "") << " -d '{\"model\": \""
+            << model.name
+            << "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Count "
+               "from 1 to 10.\"}]}'\n\n"
+            << "  python3 -c \"import json, urllib.request as r; "
+               "[print(json.loads(line[6:])['choices'][0]['delta'].get('content', ''), end='', "
+               "flush=True) for line in r.urlopen(r.Request('"
+            << url << "', json.dumps({'model': '" << model.name
+            << "', 'stream': True, 'messages': [{'role': 'user', 'content': 'Count from 1 to "
+               "10.'}]}).encode(), {'Content-Type': 'application/json'"
+            << (has_keys ? ", 'Authorization': 'Bearer KEY'" : "")
+            << "})) if line.startswith(b'data: {')]; print()\"\n"
+            << std::endl;
 }
 
 std::function<void(double)> LoadProgress() {
@@ -100,9 +104,16 @@ Status ServeUntilDone(Engine& engine, Doors doors, const ShutdownSignal& signal,
     doors.http.StartDraining();
     if (doors.grpc != nullptr) doors.grpc->SetServing(false);
     engine.Drain(clock.Now() + drain_timeout);
-    if (signal.Wait() == ShutdownSignal::Cause::kAsked) {
+    ShutdownSignal::Cause cause = signal.WaitFor(drain_timeout + kLastWrites);
+    if (cause == ShutdownSignal::Cause::kAsked) {
       logger.Log(LogLevel::kWarning, "Stopping at once.");
       engine.Drain(clock.Now());
+      cause = signal.WaitFor(kLastWrites);
+    }
+    if (cause != ShutdownSignal::Cause::kRaised) {
+      // A step that never ends cannot be waited for, and its thread cannot be stopped.
+      logger.Log(LogLevel::kError, "The engine did not stop in time: leaving without it.");
+      std::_Exit(1);
     }
   }
   watcher.join();

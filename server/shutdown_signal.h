@@ -2,6 +2,7 @@
 // thread; Raise is thread-safe, Wait is the main thread's.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 
 namespace runahead {
@@ -10,7 +11,7 @@ namespace runahead {
 // error of one write.
 class ShutdownSignal {
  public:
-  enum class Cause { kAsked, kRaised };
+  enum class Cause { kAsked, kRaised, kTimedOut };
 
   ShutdownSignal();
   ~ShutdownSignal();
@@ -19,6 +20,8 @@ class ShutdownSignal {
 
   // Blocks until SIGTERM or SIGINT (kAsked), or Raise.
   Cause Wait() const;
+  // Likewise, or kTimedOut once `timeout` has passed.
+  Cause WaitFor(std::chrono::milliseconds timeout) const;
   void Raise() const;
 
  private:

@@ -43,6 +43,7 @@ TEST_F(HttpGateTest, EveryRequestGetsAnIdAndKeepsAUsableOne) {
   HttpResponse response;
   gate.Finish(request, response);
   EXPECT_EQ(response.headers.Get("X-Request-Id"), "client-7");
+  EXPECT_TRUE(response.headers.Get("Date").ends_with(" GMT"));
   for (const std::string& bad : {std::string("a b"), std::string("a\tb"), std::string(129, 'x')}) {
     request.headers.Set("X-Request-Id", bad);
     gate.Admit(request);

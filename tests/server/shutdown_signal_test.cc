@@ -17,6 +17,9 @@ TEST(ShutdownSignalTest, TellsAnAskedStopFromARaisedOne) {
   EXPECT_EQ(signal.Wait(), ShutdownSignal::Cause::kAsked);
   signal.Raise();
   EXPECT_EQ(signal.Wait(), ShutdownSignal::Cause::kRaised);
+  signal.Raise();
+  EXPECT_EQ(signal.WaitFor(std::chrono::minutes(1)), ShutdownSignal::Cause::kRaised);
+  EXPECT_EQ(signal.WaitFor(std::chrono::milliseconds(1)), ShutdownSignal::Cause::kTimedOut);
 }
 
 }  // namespace
