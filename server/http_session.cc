@@ -274,11 +274,14 @@ HttpSession::Async<bool> HttpSession::SendPending(const HttpRequest& request, Pe
 // False when the peer has gone: nobody wants the reply any more.
 HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
   is_ready_ = false;
-  reply.Arm([weak = weak_from_this(), strand = strand_] {
-    asio::post(strand, [weak] {
-      if (const auto self = weak.lock()) {
-        self->is_ready_ = true;
-        self->Notify();
+  // Holds nothing of the session or its pool: whoever keeps it may outlive both.
+  reply.Arm([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    asio::post(self->strand_, [weak] {
+      if (const auto still = weak.lock()) {
+        still->is_ready_ = true;
+        still->Notify();
       }
     });
   });
