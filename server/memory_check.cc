@@ -14,6 +14,9 @@ namespace {
 // more: enough for a busy laptop, small enough that a start never surprises.
 constexpr int64_t kDefaultCacheTokens = 64 << 10;
 
+// A key tile of the attention kernels (64 tokens) is read in runs of tokens that lie in one block.
+constexpr int kBlockSizeMultiple = 8;
+
 Result<DType> FloatDType(const std::string& name, DType automatic, const char* setting) {
   if (name == "auto") return automatic;
   if (name == "f32") return DType::kF32;
@@ -46,6 +49,11 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
                                " is more than the model's " +
                                std::to_string(plan.config.max_positions) + " positions",
                            "max_model_len");
+  }
+  if (settings.block_size % kBlockSizeMultiple != 0) {
+    return InvalidArgument("block_size " + std::to_string(settings.block_size) +
+                               " is not a multiple of " + std::to_string(kBlockSizeMultiple),
+                           "block_size");
   }
   const DType stored = plan.config.checkpoint_dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
   RA_ASSIGN_OR_RETURN(const DType weights, FloatDType(settings.dtype, stored, "dtype"));

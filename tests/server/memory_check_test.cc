@@ -40,6 +40,15 @@ TEST_F(MemoryCheckTest, ABudgetForTheCacheIsKept) {
   EXPECT_GT((plan.num_blocks + 1) * plan.memory.block_bytes(), 64 << 20);
 }
 
+TEST_F(MemoryCheckTest, BlocksTheKernelsCannotReadAreRefused) {
+  for (const int size : {1, 5, 12}) {
+    settings_.block_size = size;
+    EXPECT_EQ(PlanModel(*backend_, settings_).status().param(), "block_size") << size;
+  }
+  settings_.block_size = 24;
+  EXPECT_TRUE(PlanModel(*backend_, settings_).ok());
+}
+
 TEST_F(MemoryCheckTest, WhatFitsExactlyFits) {
   const ModelPlan plan = Plan();
   EXPECT_TRUE(CheckFits(plan, plan.total_bytes()).ok());
