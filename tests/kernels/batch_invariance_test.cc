@@ -17,7 +17,7 @@ TEST_P(BatchInvarianceTest, LinearRowsDoNotSeeTheirBatch) {
     std::mt19937 rng(1);
     const int64_t n = 330;
     const int64_t k = 500;
-    const int64_t most = 67;
+    const int64_t most = 36;
     const Tensor w = RandomTensor(DType::kF32, {n, k}, rng);
     const TensorView parts[] = {w.view()};
     const DType x_dtype = format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
@@ -29,7 +29,7 @@ TEST_P(BatchInvarianceTest, LinearRowsDoNotSeeTheirBatch) {
       canonical.parts = parts;
       canonical.format = format;
       const auto weight = backend->PackLinear(canonical);
-      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 67}) {
+      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33}) {
         const Tensor y(DType::kF32, {rows, n});
         for (int64_t begin = 0; begin + rows <= most; begin += rows) {
           backend->Linear({.x = x.view().Rows(begin, rows), .weight = weight.get(), .y = y.view()});
@@ -54,7 +54,7 @@ TEST_P(BatchInvarianceTest, AttentionRowsDoNotSeeTheirChunkOrBatch) {
       for (const int threads : {1, 2, 3, 4}) {
         const auto backend = WithThreads(GetParam(), threads);
         for (const int chunk : {1, 3, 16, 64, 67, kTokens}) {
-          if (chunk == 1 && threads > 2) continue;
+          if (chunk <= 3 && threads > 2) continue;
           StepShape shape = {.num_heads = 6, .num_kv_heads = 2, .head_dim = 40, .block_size = 16};
           shape.window = window;
           StepFixture step(*backend, shape, DType::kF32, dtype);

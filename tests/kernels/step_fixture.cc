@@ -22,15 +22,10 @@ StepFixture::StepFixture(Backend& backend, const StepShape& shape, DType activat
       cache_dtype_(cache),
       scale_(1 / std::sqrt(static_cast<float>(shape.head_dim))),
       lens_(kSequences) {
-  std::mt19937 rng(static_cast<uint32_t>(shape.head_dim * 7 + shape.num_heads));
-  const int64_t width = int64_t{shape.num_heads + 2 * shape.num_kv_heads} * shape.head_dim;
+  tokens_.resize(kSequences);
+  keys_.resize(static_cast<size_t>(kSequences * shape.num_kv_heads * shape.max_context));
   const int blocks = (shape.max_context + shape.block_size - 1) / shape.block_size;
   for (int s = 0; s < kSequences; ++s) {
-    auto& tokens = tokens_.emplace_back();
-    for (int p = 0; p < shape.max_context; ++p) {
-      tokens.push_back(RandomFloats(width, rng));
-      for (float& value : tokens.back()) value = Rounded(value, activation);
-    }
     auto& table = tables_.emplace_back();
     for (int b = 0; b < blocks; ++b) table.push_back(1 + s + kSequences * b);
   }
@@ -49,6 +44,7 @@ StepFixture::StepFixture(Backend& backend, const StepShape& shape, DType activat
     }
   }
   if (shape.qk_norm) {
+    std::mt19937 rng(3);
     q_norm_ = RandomFloats(shape.head_dim, rng);
     k_norm_ = RandomFloats(shape.head_dim, rng);
   }
@@ -60,6 +56,29 @@ StepFixture::StepFixture(Backend& backend, const StepShape& shape, DType activat
                                      .head_dim = shape.head_dim});
 }
 
+const std::vector<std::vector<float>>& StepFixture::Tokens(int sequence) const {
+  auto& tokens = tokens_[static_cast<size_t>(sequence)];
+  if (!tokens.empty()) return tokens;
+  std::mt19937 rng(static_cast<uint32_t>(shape_.head_dim * 7 + shape_.num_heads + 1000 * sequence));
+  const int64_t width = int64_t{shape_.num_heads + 2 * shape_.num_kv_heads} * shape_.head_dim;
+  for (int p = 0; p < shape_.max_context; ++p) {
+    tokens.push_back(RandomFloats(width, rng));
+    for (float& value : tokens.back()) value = Rounded(value, activation_);
+  }
+  return tokens;
+}
+
+const std::vector<double>& StepFixture::RotatedKey(int sequence, int kv_head, int position) const {
+  const int64_t at =
+      (int64_t{sequence} * shape_.num_kv_heads + kv_head) * shape_.max_context + position;
+  std::vector<double>& key = keys_[static_cast<size_t>(at)];
+  if (key.empty()) {
+    key = Rotated(Tokens(sequence)[static_cast<size_t>(position)], shape_.num_heads + kv_head,
+                  shape_.qk_norm ? k_norm_.data() : nullptr, position);
+  }
+  return key;
+}
+
 Tensor StepFixture::Rows(const std::vector<Chunk>& runs, std::vector<int32_t>& positions,
                          std::vector<int64_t>& slots) const {
   std::vector<const std::vector<float>*> rows;
@@ -67,7 +86,7 @@ Tensor StepFixture::Rows(const std::vector<Chunk>& runs, std::vector<int32_t>& p
     const auto s = static_cast<size_t>(run.sequence);
     for (int i = 0; i < run.num_rows; ++i) {
       const int p = lens_[s] + i;
-      rows.push_back(&tokens_[s][static_cast<size_t>(p)]);
+      rows.push_back(&Tokens(run.sequence)[static_cast<size_t>(p)]);
       positions.push_back(p);
       slots.push_back(int64_t{tables_[s][static_cast<size_t>(p / shape_.block_size)]} *
                           shape_.block_size +
@@ -188,11 +207,10 @@ std::vector<double> StepFixture::Rotated(const std::vector<float>& row, int head
 // is rounded once.
 void StepFixture::AppendHead(int sequence, int position, int head, std::vector<double>& expected,
                              std::vector<double>& bound) const {
-  const auto& tokens = tokens_[static_cast<size_t>(sequence)];
+  const auto& tokens = Tokens(sequence);
   const auto dim = static_cast<size_t>(shape_.head_dim);
   const int kv_head = head / (shape_.num_heads / shape_.num_kv_heads);
   const float* q_gain = shape_.qk_norm ? q_norm_.data() : nullptr;
-  const float* k_gain = shape_.qk_norm ? k_norm_.data() : nullptr;
   const auto q = Rotated(tokens[static_cast<size_t>(position)], head, q_gain, position);
   const int begin = shape_.window == 0 ? 0 : std::max(0, position - shape_.window + 1);
   const bool rounds = cache_dtype_ == DType::kBF16;
@@ -203,7 +221,7 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
   std::vector<double> scores;
   double delta = 0;
   for (int p = begin; p <= position; ++p) {
-    const auto k = Rotated(tokens[static_cast<size_t>(p)], shape_.num_heads + kv_head, k_gain, p);
+    const std::vector<double>& k = RotatedKey(sequence, kv_head, p);
     double dot = 0;
     double size = 0;
     for (size_t i = 0; i < dim; ++i) {

@@ -57,9 +57,13 @@ class StepFixture {
   int context(int sequence) const { return lens_[static_cast<size_t>(sequence)]; }
 
  private:
+  // A sequence's tokens; made when first asked for, as most tests use one sequence.
+  const std::vector<std::vector<float>>& Tokens(int sequence) const;
   // A head of q or k as it should be after norm and rotation.
   std::vector<double> Rotated(const std::vector<float>& row, int head, const float* gain,
                               int position) const;
+  // The same for a key, remembered: every later row asks again.
+  const std::vector<double>& RotatedKey(int sequence, int kv_head, int position) const;
   void AppendHead(int sequence, int position, int head, std::vector<double>& expected,
                   std::vector<double>& bound) const;
   Tensor Rows(const std::vector<Chunk>& runs, std::vector<int32_t>& positions,
@@ -71,8 +75,9 @@ class StepFixture {
   DType activation_;
   DType cache_dtype_;
   float scale_;
-  std::vector<std::vector<std::vector<float>>>
-      tokens_;  // [sequence][position]: (Nq + 2 Nkv) D, rounded
+  // [sequence][position]: (Nq + 2 Nkv) D, rounded
+  mutable std::vector<std::vector<std::vector<float>>> tokens_;
+  mutable std::vector<std::vector<double>> keys_;  // [sequence, Nkv, position]: D
   std::vector<int> lens_;
   std::vector<std::vector<int32_t>> tables_;
   Tensor k_;
