@@ -4,4 +4,4 @@ runahead_library(
   DEPS runahead_server runahead_http
   PRIVATE_DEPS runahead_proto gRPC::grpc++_reflection
   TESTS grpc_convert_test.cc
-  TEST_DEPS runahead_proto)
+  TEST_DEPS runahead_proto runahead_text runahead_tokenizer)

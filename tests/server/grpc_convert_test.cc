@@ -1,6 +1,6 @@
 #include "server/grpc_convert.h"
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include "tests/server/still_engine.h"
+#include "tests/server/tiny_model.h"
 
 namespace runahead {
 namespace {
@@ -15,26 +16,11 @@ namespace {
 using testing::ElementsAre;
 using testing::Pair;
 
-// Spells token i as the byte 'a' + i.
-class LetterTokenizer final : public Tokenizer {
- public:
-  std::vector<int32_t> Encode(std::string_view, EncodeOptions) const override { return {}; }
-  std::string Decode(std::span<const int32_t>, bool) const override { return {}; }
-  std::string_view TokenBytes(int32_t id) const override {
-    return std::string_view("abcdefgh").substr(static_cast<size_t>(id), 1);
-  }
-  std::optional<std::string> IdToToken(int32_t) const override { return {}; }
-  std::optional<int32_t> TokenToId(std::string_view) const override { return {}; }
-  bool IsSpecial(int32_t) const override { return false; }
-  bool StripsLeadingSpace() const override { return false; }
-  int vocab_size() const override { return 8; }
-};
-
 class GrpcConvertTest : public testing::Test {
  protected:
   GrpcConvertTest() { still_.model().defaults.temperature = 0.25f; }
   StillEngine still_;
-  LetterTokenizer tokenizer_;
+  std::unique_ptr<Tokenizer> tokenizer_ = MakeByteTokenizer();
 };
 
 TEST_F(GrpcConvertTest, AbsentFieldsTakeTheModelsDefaults) {
@@ -115,8 +101,8 @@ TEST_F(GrpcConvertTest, DeltasKeepTokensAndReasons) {
   delta.tokens.push_back({.id = 1, .bytes = "b"});
   delta.tokens.back().logprobs =
       PositionLogprobs{.chosen = {.token = 1, .logprob = -0.5f, .rank = 2},
-                       .top = {{.token = 3, .logprob = -0.25f}}};
-  const v1::GenerateResponse out = ToProto(delta, tokenizer_);
+                       .top = {{.token = 'd', .logprob = -0.25f}}};
+  const v1::GenerateResponse out = ToProto(delta, *tokenizer_);
   EXPECT_EQ(out.index(), 2);
   EXPECT_EQ(out.text(), "ab");
   EXPECT_EQ(out.finish_reason(), v1::FINISH_REASON_STOP);

@@ -39,6 +39,8 @@ Delta Say(int choice, std::string text, FinishReason finish = FinishReason::kNon
 
 class OpenAiReplyTest : public ::testing::Test {
  protected:
+  OpenAiReplyTest() { model_.tokenizer = MakeByteTokenizer(); }
+
   void Make(OpenAiReply::Options options, int num_prompts = 1) {
     for (int i = 0; i < num_prompts; ++i) {
       scripted_.push_back(std::make_shared<ScriptedGeneration>());
