@@ -52,8 +52,8 @@ constexpr Philox4 NoiseWords(NoiseKey key, uint32_t position, NoisePurpose purpo
                       static_cast<uint32_t>(k), static_cast<uint32_t>(k >> 32));
 }
 
-// A word as a uniform in (0, 1), never either end: the 23 upper bits plus one half. (With 24 bits the sum is not
-// representable near 1 and rounds to 1, whose Gumbel noise is infinite.)
+// A word as a uniform in (0, 1), never either end: the 23 upper bits plus one half. (With 24 bits
+// the sum is not representable near 1 and rounds to 1, whose Gumbel noise is infinite.)
 constexpr float UniformOpen(uint32_t word) {
   return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f;
 }

@@ -38,13 +38,13 @@ struct SurvivorsView {
 // In this order: allowed ids, bias, penalties, temperature, top_k, top_p, min_p; filtered tokens
 // become -infinity. In place.
 struct ProcessLogitsArgs {
-  TensorView logits;                        // [R, V] f32
-  std::span<const LogitParams> params;      // [R]
+  TensorView logits;                             // [R, V] f32
+  std::span<const LogitParams> params;           // [R]
   std::span<const TokenAdjust> adjusts = {};     // CSR over rows
   std::span<const int32_t> adjust_offsets = {};  // [R + 1]
   std::span<const int32_t> allowed = {};  // CSR over rows, ascending ids; an empty range allows all
   std::span<const int32_t> allowed_offsets = {};  // [R + 1]
-  SurvivorsView survivors;                   // out
+  SurvivorsView survivors;                        // out
 };
 
 enum class VerifyMode : uint8_t {

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
 #include "server/metric_names.h"
 
 namespace runahead {
@@ -102,9 +103,10 @@ TEST_F(MetricsExporterTest, LabelValuesAreEscaped) {
 }
 
 TEST_F(MetricsExporterTest, BuildInfoSaysWhatRuns) {
-  EXPECT_THAT(exporter_.Scrape(),
-              testing::HasSubstr(
-                  "runahead_build_info{version=\"1.2.3\",backend=\"cpu\",quantization=\"none\"} 1"));
+  EXPECT_THAT(
+      exporter_.Scrape(),
+      testing::HasSubstr(
+          "runahead_build_info{version=\"1.2.3\",backend=\"cpu\",quantization=\"none\"} 1"));
 }
 
 }  // namespace
