@@ -76,6 +76,24 @@ def test_bodies_that_are_no_request_are_400(server, payload):
     assert httpx.get(server.url + "/health").status_code == 200
 
 
+def test_a_megabyte_of_one_byte_is_refused_in_a_moment(server):
+    started = time.monotonic()
+    answer = httpx.post(server.url + "/v1/completions", json={"model": "demo", "prompt": "a" * (1 << 20)}, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert time.monotonic() - started < 10  # seconds; about 0.3 on an idle machine
+
+
+def test_a_deadline_amid_a_stream_is_an_event_and_the_end(server):
+    expired = server.metric("runahead_requests_expired_total")
+    body = {**LONG, "n": 32, "stream": True, "timeout": 0.3}
+    with httpx.stream("POST", server.url + "/v1/completions", json=body, timeout=60) as answer:
+        assert answer.status_code == 200
+        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+    assert json.loads(events[-1])["error"]["code"] == "deadline_exceeded"
+    assert len(events) > 32, "what was made before the deadline is kept"
+    wait_until(lambda: server.metric("runahead_requests_expired_total") == expired + 1, "counted as expired")
+
+
 def test_ids_are_echoed(server):
     answer = httpx.get(server.url + "/health", headers={"X-Request-Id": "mine-1"})
     assert answer.headers["X-Request-Id"] == "mine-1"
@@ -111,7 +129,7 @@ def overloaded(server, key):
 
     def ask():
         outcomes.append(httpx.post(server.url + "/v1/completions", headers=key, timeout=120,
-                                   json={**LONG, "max_tokens": 200}))
+                                   json={**LONG, "max_tokens": 100}))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
@@ -129,7 +147,7 @@ def overloaded(server, key):
 def test_sigterm_finishes_what_runs_and_refuses_the_rest():
     with ServerProcess() as server:
         with httpx.stream("POST", server.url + "/v1/completions", timeout=60,
-                          json={**LONG, "max_tokens": 500, "stream": True}) as answer:
+                          json={**LONG, "max_tokens": 250, "stream": True}) as answer:
             lines = answer.iter_lines()
             next(lines)
             server.process.terminate()
