@@ -107,6 +107,10 @@ class Bench {
     std::unique_ptr<LinearWeight> qkv, o, gate_up, down;
     DeviceBuffer k, v;
   };
+  struct Model;
+  struct Paged;
+  std::unique_ptr<Model> MakeModel(int most);
+  void Step(const Model& model, const Paged& paged);
 
   DeviceBuffer Random(int64_t count, int bytes) {
     DeviceBuffer buffer = backend_->Allocate(count * bytes, MemoryKind::kDevice);
@@ -302,86 +306,108 @@ void Bench::Barrier() {
               seconds / kRounds * 1e9);
 }
 
-// A whole step of r rows: r sequences of one row at `context` tokens; logits of all rows.
-void Bench::Steps() {
-  std::vector<Layer> layers(kLayers);
-  int64_t bytes = 0;
-  const int most = *std::max_element(flags_.rows.begin(), flags_.rows.end());
-  const auto paged_most = MakePaged(most, 1, flags_.context);
-  const int64_t kv = paged_most->num_blocks * kKvHeads * kBlock * kHeadDim;
-  for (Layer& layer : layers) {
+// The weights and caches of the whole shape, and a step's buffers for up to `most` rows.
+struct Bench::Model {
+  std::vector<Layer> layers;
+  std::unique_ptr<LinearWeight> head;
+  int64_t bytes = 0;  // of weights
+  int64_t num_blocks = 0;
+  std::vector<float> gain = std::vector<float>(kHidden, 1);
+  DeviceBuffer rope, residual, normed, qkv, attended, out, gate_up, act, logits;
+};
+
+std::unique_ptr<Bench::Model> Bench::MakeModel(int most) {
+  auto model = std::make_unique<Model>();
+  model->num_blocks = int64_t{most} * ((flags_.context + kBlock - 1) / kBlock);
+  const int64_t kv = model->num_blocks * kKvHeads * kBlock * kHeadDim;
+  for (int i = 0; i < kLayers; ++i) {
+    Layer& layer = model->layers.emplace_back();
     layer.qkv = Pack(kQkv, kHidden);
     layer.o = Pack(kHidden, kHidden);
     layer.gate_up = Pack(2 * kFfn, kHidden);
     layer.down = Pack(kHidden, kFfn);
     layer.k = Random(kv, 2);
     layer.v = Random(kv, 2);
-    bytes += layer.qkv->bytes() + layer.o->bytes() + layer.gate_up->bytes() + layer.down->bytes();
+    for (const auto* w : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
+      model->bytes += (*w)->bytes();
+    }
   }
-  const auto head = Pack(kVocab, kHidden);
-  bytes += head->bytes();
-  const std::vector<float> gain(kHidden, 1);
-  const DeviceBuffer rope = Random(int64_t{flags_.context} * kHeadDim, 4);
-  const auto alloc = [&](int64_t width) {
-    return backend_->Allocate(most * width * 4, MemoryKind::kDevice);
+  model->head = Pack(kVocab, kHidden);
+  model->bytes += model->head->bytes();
+  model->rope = Random(int64_t{flags_.context} * kHeadDim, 4);
+  model->residual = Random(most * kHidden, 4);
+  const std::pair<DeviceBuffer*, int64_t> buffers[] = {
+      {&model->normed, kHidden}, {&model->qkv, kQkv},         {&model->attended, kHidden},
+      {&model->out, kHidden},    {&model->gate_up, 2 * kFfn}, {&model->act, kFfn},
+      {&model->logits, kVocab}};
+  for (const auto& [buffer, width] : buffers) {
+    *buffer = backend_->Allocate(most * width * 4, MemoryKind::kDevice);
+  }
+  return model;
+}
+
+// One step: each sequence of `paged` runs its last token.
+void Bench::Step(const Model& m, const Paged& paged) {
+  const int rows = paged.shape.num_sequences();
+  const int last = flags_.context - 1;
+  const std::vector<int32_t> positions(static_cast<size_t>(rows), last);
+  std::vector<int64_t> slots;
+  for (int s = 0; s < rows; ++s) {
+    const int at = s * paged.shape.table_stride + last / kBlock;
+    slots.push_back(int64_t{paged.tables[static_cast<size_t>(at)]} * kBlock + last % kBlock);
+  }
+  const auto f32 = [&](const DeviceBuffer& b, int64_t width) {
+    return TensorView(b.data(), DType::kF32, {rows, width});
   };
-  const DeviceBuffer residual = Random(most * kHidden, 4);
-  const DeviceBuffer normed = alloc(kHidden), qkv = alloc(kQkv), attended = alloc(kHidden);
-  const DeviceBuffer out = alloc(kHidden), gate_up = alloc(2 * kFfn), act = alloc(kFfn);
-  const DeviceBuffer logits = alloc(kVocab);
+  const auto in = [&](const DeviceBuffer& b, int64_t width) {
+    return TensorView(b.data(), x_dtype(), {rows, width});
+  };
+  const auto add_norm = [&] {
+    backend_->AddRmsNorm({f32(m.residual, kHidden), f32(m.out, kHidden), m.gain.data(), 1e-5f,
+                          in(m.normed, kHidden)});
+  };
+  TensorView q(m.qkv.data(), DType::kF32, {rows, kHeads, kHeadDim});
+  q.row_stride = kQkv;
+  backend_->PlanAttention(paged.shape, *paged.plan);
+  backend_->RmsNorm({f32(m.residual, kHidden), m.gain.data(), 1e-5f, in(m.normed, kHidden)});
+  for (const Layer& layer : m.layers) {
+    backend_->Linear({in(m.normed, kHidden), layer.qkv.get(), f32(m.qkv, kQkv)});
+    const KvLayerView cache = CacheView(layer.k, layer.v, m.num_blocks);
+    backend_->RopeAndStoreKv({.qkv = f32(m.qkv, kQkv),
+                              .num_heads = kHeads,
+                              .num_kv_heads = kKvHeads,
+                              .head_dim = kHeadDim,
+                              .rope = {m.rope.data(), DType::kF32, {flags_.context, kHeadDim}},
+                              .positions = positions,
+                              .slots = slots,
+                              .cache = cache});
+    backend_->PagedAttention({q, cache, paged.plan.get(), 0.125f, 0, in(m.attended, kHidden)});
+    backend_->Linear({in(m.attended, kHidden), layer.o.get(), f32(m.out, kHidden)});
+    add_norm();
+    backend_->Linear({in(m.normed, kHidden), layer.gate_up.get(), f32(m.gate_up, 2 * kFfn)});
+    backend_->SiluMul({f32(m.gate_up, 2 * kFfn), in(m.act, kFfn)});
+    backend_->Linear({in(m.act, kFfn), layer.down.get(), f32(m.out, kHidden)});
+    add_norm();
+  }
+  backend_->Linear({in(m.normed, kHidden), m.head.get(), f32(m.logits, kVocab)});
+}
+
+// Whole steps of r sequences of one row each at `context` tokens; logits of all rows.
+void Bench::Steps() {
+  std::vector<int> all = flags_.rows;
+  std::erase_if(all, [](int rows) { return rows > 64; });
+  if (all.empty()) return;
+  const auto model = MakeModel(*std::max_element(all.begin(), all.end()));
   std::printf("\n%-5s %9s %9s %8s %8s %8s %8s\n", "step", "ms", "tokens/s", "GB/s", "bw", "of bw",
               "of 1 row");
   double one_row = 0;
-  for (const int rows : flags_.rows) {
-    if (rows > 64) continue;
+  for (const int rows : all) {
     const auto paged = MakePaged(rows, 1, flags_.context);
-    std::vector<int32_t> positions(static_cast<size_t>(rows), flags_.context - 1);
-    std::vector<int64_t> slots;
-    for (int s = 0; s < rows; ++s) {
-      const int last = (flags_.context - 1) / kBlock;
-      slots.push_back(
-          int64_t{paged->tables[static_cast<size_t>(s * paged->shape.table_stride + last)]} *
-              kBlock +
-          (flags_.context - 1) % kBlock);
-    }
-    const auto f32 = [&](const DeviceBuffer& b, int64_t width) {
-      return TensorView(b.data(), DType::kF32, {rows, width});
-    };
-    const auto in = [&](const DeviceBuffer& b, int64_t width) {
-      return TensorView(b.data(), x_dtype(), {rows, width});
-    };
-    TensorView q(qkv.data(), DType::kF32, {rows, kHeads, kHeadDim});
-    q.row_stride = kQkv;
-    const auto step = [&](int) {
-      backend_->PlanAttention(paged->shape, *paged->plan);
-      backend_->RmsNorm({f32(residual, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
-      for (const Layer& layer : layers) {
-        backend_->Linear({in(normed, kHidden), layer.qkv.get(), f32(qkv, kQkv)});
-        const KvLayerView cache = CacheView(layer.k, layer.v, paged_most->num_blocks);
-        backend_->RopeAndStoreKv({.qkv = f32(qkv, kQkv),
-                                  .num_heads = kHeads,
-                                  .num_kv_heads = kKvHeads,
-                                  .head_dim = kHeadDim,
-                                  .rope = {rope.data(), DType::kF32, {flags_.context, kHeadDim}},
-                                  .positions = positions,
-                                  .slots = slots,
-                                  .cache = cache});
-        backend_->PagedAttention({q, cache, paged->plan.get(), 0.125f, 0, in(attended, kHidden)});
-        backend_->Linear({in(attended, kHidden), layer.o.get(), f32(out, kHidden)});
-        backend_->AddRmsNorm(
-            {f32(residual, kHidden), f32(out, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
-        backend_->Linear({in(normed, kHidden), layer.gate_up.get(), f32(gate_up, 2 * kFfn)});
-        backend_->SiluMul({f32(gate_up, 2 * kFfn), in(act, kFfn)});
-        backend_->Linear({in(act, kFfn), layer.down.get(), f32(out, kHidden)});
-        backend_->AddRmsNorm(
-            {f32(residual, kHidden), f32(out, kHidden), gain.data(), 1e-5f, in(normed, kHidden)});
-      }
-      backend_->Linear({in(normed, kHidden), head.get(), f32(logits, kVocab)});
-    };
     const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
-    const double seconds = Median(std::max(1.5, flags_.seconds), step);
-    const auto read = static_cast<double>(bytes) + static_cast<double>(kLayers) * 4 * kKvHeads *
-                                                       kHeadDim * flags_.context * rows;
+    const double seconds =
+        Median(std::max(1.5, flags_.seconds), [&](int) { Step(*model, *paged); });
+    const double read = static_cast<double>(model->bytes) +
+                        4.0 * kLayers * kKvHeads * kHeadDim * flags_.context * rows;
     if (one_row == 0) one_row = seconds;
     std::printf("%-5d %9.2f %9.1f %8.1f %8.1f %7.1f%% %8.2f\n", rows, seconds * 1e3, rows / seconds,
                 read / seconds * 1e-9, bandwidth * 1e-9, 100 * read / seconds / bandwidth,

@@ -13,7 +13,9 @@ namespace runahead {
 // docs/numerics.md).
 inline constexpr int kKeyTileTokens = 64;
 
-// One layer's cache. Token t of a sequence lives in block table[t / B], offset t % B.
+// One layer's cache. Token t of a sequence lives in block table[t / B], offset t % B. How a backend
+// orders the [B, D] elements of one block and head is its own affair: only its ops read them (the
+// cpu backend: kernels/cpu/isa/kernel_table.h).
 struct KvLayerView {
   TensorView k;  // [num_blocks, Nkv, B, D] f32 or bf16
   TensorView v;  // [num_blocks, Nkv, B, D] likewise

@@ -98,7 +98,9 @@ void CheckArgs(const SampleVerifyArgs& args) {
   RA_CHECK_EQ(Size(args.rows.size()), rows);
   RA_CHECK_EQ(Size(args.drafts.size()), rows);
   RA_CHECK_EQ(Size(args.token_ids.size()), rows);
-  RA_CHECK_EQ(args.num_accepted.size() + 1, args.row_offsets.size());
+  // No sequences: no offsets, or the one that ends them.
+  RA_CHECK(args.num_accepted.size() + 1 == args.row_offsets.size() ||
+           (args.num_accepted.empty() && args.row_offsets.empty()));
   RA_CHECK(args.draft_probs.rank == 0 || args.draft_probs.dtype == DType::kF32);
 }
 

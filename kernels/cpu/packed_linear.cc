@@ -18,7 +18,7 @@ constexpr int64_t kStepBytes = kPanelRows * 4;
 constexpr int64_t kInlineMacs = 256 * 1024;
 // Rows of x that go over a panel before the next panel, when panels alone cannot feed the threads.
 constexpr int64_t kRowChunk = 32;
-constexpr int64_t kPieceBytes = 512 * 1024;
+constexpr int64_t kPieceBytes = 128 * 1024;
 
 int64_t NumPanels(int64_t n) { return (n + kPanelRows - 1) / kPanelRows; }
 
@@ -180,8 +180,8 @@ void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool
   // Which thread computes an output never changes it: every output is one sum over k.
   const int64_t num_panels = weight.num_panels();
   if (num_panels >= 4 * num_threads || num_rows < 2 * kRowChunk) {
-    // Pieces of half a megabyte: long enough to stream, short enough to share out a late core's
-    // rest.
+    // A few microseconds of one core: long enough to stream, short enough that nobody waits long
+    // for the last piece.
     const int64_t grain = std::max<int64_t>(1, kPieceBytes / weight.panel_bytes());
     pool.RunRanges(num_panels, grain, [&](int, int64_t begin, int64_t end) {
       LinearSlice own = slice;

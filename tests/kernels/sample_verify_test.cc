@@ -157,6 +157,12 @@ TEST_P(SampleVerifyTest, CoupledAcceptsExactlyWhatItWouldHaveDrawn) {
   }
 }
 
+TEST_P(SampleVerifyTest, NoSequencesDoNothing) {
+  SampleVerifyArgs args;
+  args.logits = {nullptr, DType::kF32, {0, 100}};
+  backend_->SampleAndVerify(args);
+}
+
 TEST_P(SampleVerifyTest, GreedyRejectionEqualsCoupled) {
   std::vector<float> logits(100, 0);
   logits[42] = 1;
