@@ -120,39 +120,40 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print")
+    parser.add_argument("--rows", type=int, default=24, help="of 1024 tokens, for the perplexity")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     tokenizer = Tokenizer.from_file(str(args.pair / "target/tokenizer.json"))
     target, draft = load(args.pair / "target", "target"), load(args.pair / "draft", "draft")
     figures = {}
-    figures["questions"] = score_questions(target, tokenizer, args.questions, args.show)
+
+    def book(**values) -> None:
+        """Adds figures and writes them at once: a slow machine shows what it has."""
+        figures.update(values)
+        print(json.dumps(values), flush=True)
+        if args.out:
+            args.out.write_text(json.dumps(figures, indent=1) + "\n")
+
+    for temperature in (0.0, 0.8):
+        whole, families = acceptance(target, draft, tokenizer, args.prompts, temperature)
+        book(**{f"temperature_{temperature}": rates(whole, families, temperature)})
     for name, model in (("target", target), ("draft", draft)):
-        value, tokens = perplexity(model, tokenizer)
-        figures[f"perplexity_{name}"] = round(value, 4)
-        figures["perplexity_tokens"] = tokens
-    greedy, by_family = acceptance(target, draft, tokenizer, args.prompts, 0.0)
-    figures["greedy"] = {
-        "rate": round(greedy.matched / greedy.tokens, 4),
-        "tokens": greedy.tokens,
-        "tokens_per_step_draft_4": round(greedy.tokens / greedy.runs, 3),
-        "families": {
-            k: [round(r.matched / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())
-        },
-    }
-    sampled, by_family = acceptance(target, draft, tokenizer, args.prompts, 0.8)
-    figures["temperature_0.8"] = {
-        "rejection": round(sampled.overlap / sampled.tokens, 4),
-        "coupled": round(sampled.coupled / sampled.tokens, 4),
-        "tokens": sampled.tokens,
-        "families": {
-            k: [round(r.coupled / r.tokens, 3), r.tokens] for k, r in sorted(by_family.items())
-        },
-    }
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
+        value, tokens = perplexity(model, tokenizer, args.rows)
+        book(**{f"perplexity_{name}": round(value, 4), "perplexity_tokens": tokens})
+    book(questions=score_questions(target, tokenizer, args.questions, args.show))
+
+
+def rates(whole: Rates, families: dict, temperature: float) -> dict:
+    """Sums turned into shares."""
+    if temperature == 0:
+        shares = {"greedy": whole.matched, "tokens_per_step_draft_4": whole.tokens**2 / whole.runs}
+        by_family = {k: [round(r.matched / r.tokens, 3), r.tokens] for k, r in families.items()}
+    else:
+        shares = {"rejection": whole.overlap, "coupled": whole.coupled}
+        by_family = {k: [round(r.coupled / r.tokens, 3), r.tokens] for k, r in families.items()}
+    out = {name: round(value / whole.tokens, 4) for name, value in shares.items()}
+    return {**out, "tokens": whole.tokens, "families": dict(sorted(by_family.items()))}
 
 
 if __name__ == "__main__":

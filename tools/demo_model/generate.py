@@ -28,22 +28,26 @@ def generate(
         :, None
     ]
     caches = [{"mask": mask} for _ in model.model.layers]
-    out, alive = [[] for _ in prompts], torch.ones(count, dtype=torch.bool, device=device)
+    out, rows = [[] for _ in prompts], torch.arange(count)  # rows: prompts still being answered
     logits = model(ids, caches, positions)[:, -1].float()
     next_position = positions[:, -1] + 1
     for _ in range(max_tokens):
         if temperature > 0:
-            token = torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=random)[
-                :, 0
-            ]
+            shares = torch.softmax(logits / temperature, -1)
+            token = torch.multinomial(shares, 1, generator=random)[:, 0]
         else:
             token = logits.argmax(-1)
-        for row in alive.nonzero()[:, 0].tolist():
-            out[row].append(int(token[row]))
-        alive &= token != data.END_ID
-        if not alive.any():
+        for row, value in zip(rows.tolist(), token.tolist()):
+            out[row].append(value)
+        going = (token != data.END_ID).nonzero()[:, 0]
+        if len(going) == 0:
             break
-        visible = torch.cat([visible, torch.ones(count, 1, dtype=torch.bool, device=device)], 1)
+        if len(going) < len(rows):  # finished rows leave the batch and its cache
+            rows, token, visible = rows[going.cpu()], token[going], visible[going]
+            next_position = next_position[going]
+            caches = [{"k": cache["k"][going], "v": cache["v"][going]} for cache in caches]
+        ones = torch.ones(len(rows), 1, dtype=torch.bool, device=device)
+        visible = torch.cat([visible, ones], 1)
         for cache in caches:
             cache["mask"] = visible[:, None, None, :]
         logits = model(token[:, None], caches, next_position[:, None])[:, -1].float()
