@@ -163,7 +163,7 @@ RequestSpec EngineLoop::SpecOf(RequestId id, Request& request, TimePoint arrival
     std::ranges::copy(config_.eos_token_ids, std::back_inserter(spec.stop_ids));
   }
   std::ranges::sort(spec.stop_ids);
-  spec.stop_ids.erase(std::ranges::unique(spec.stop_ids).begin(), spec.stop_ids.end());
+  spec.stop_ids.erase(std::unique(spec.stop_ids.begin(), spec.stop_ids.end()), spec.stop_ids.end());
   return spec;
 }
 
