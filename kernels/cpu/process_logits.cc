@@ -11,10 +11,6 @@ namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
 
-// Tokens this far below the best weigh less than 1.2e-7 of it each: a first guess at who can
-// survive.
-constexpr float kReach = 16;
-
 template <typename T>
 std::span<const T> CsrRow(std::span<const T> values, std::span<const int32_t> offsets, size_t row) {
   if (offsets.empty()) return {};
