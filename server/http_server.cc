@@ -135,6 +135,9 @@ void HttpServer::State::Admit(tcp::socket socket) {
     return TurnAway(std::move(socket));
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
+  // A peer that vanished without a word is noticed in the end, though nothing is sent to it
+  // meanwhile.
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
   const auto executor = socket.get_executor();
   auto transport = tls != nullptr ? MakeTlsTransport(std::move(socket), *tls)
                                   : MakePlainTransport(std::move(socket));

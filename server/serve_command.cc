@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/grpc_server.h"
@@ -79,6 +80,14 @@ std::function<void(double)> LoadProgress() {
   };
 }
 
+// Shells often allow 1024 open files, fewer than the connections we take.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, connections wait in the backlog
+}
+
 // Both ways in; gRPC may be off.
 struct Doors {
   HttpServer& http;
@@ -128,6 +137,7 @@ Status ServeUntilDone(Engine& engine, Doors doors, const ShutdownSignal& signal,
 Status RunServeCommand(const ServeOptions& options, Logger& logger) {
   // Before any thread starts, so that all inherit the mask and the signal comes to us.
   const ShutdownSignal signal;
+  RaiseFileLimit();
   // A port that is taken should be known before minutes of loading.
   RA_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> http, HttpServer::Listen(options.http));
   const SteadyClock clock;
