@@ -21,7 +21,7 @@ build_packages() {
 }
 
 test_packages() {
-  echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv clang-format
+  echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
   echo clang "$(first_of libclang-rt-14-dev libclang-rt-18-dev)"                # fuzz targets
 }
 
