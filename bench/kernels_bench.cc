@@ -90,8 +90,8 @@ class Bench {
   }
 
   void Attentions() {
-    std::printf("\n%-10s %8s %5s %8s %10s %8s\n", "attention", "sequences", "rows", "context", "us",
-                "GB/s KV");
+    std::printf("\n%-10s %9s %5s %8s %10s %8s %7s %9s %8s\n", "attention", "sequences", "rows",
+                "context", "us", "GB/s KV", "of bw", "GFLOP/s", "of peak");
     for (const auto& [sequences, rows] :
          std::vector<std::pair<int, int>>{{1, 1}, {1, 5}, {8, 1}, {32, 1}, {1, 128}, {1, 512}}) {
       for (const int context : {512, 4096}) OneAttention(sequences, rows, context);
@@ -216,6 +216,7 @@ class Bench {
     const DeviceBuffer out = backend_->Allocate(total * kHidden * 4, MemoryKind::kDevice);
     TensorView q_view(q.data(), DType::kF32, {total, kHeads, kHeadDim});
     q_view.row_stride = kQkv;
+    const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
     const double seconds = Median(flags_.seconds, [&](int i) {
       const auto& [k, v] = caches[static_cast<size_t>(i) % caches.size()];
       backend_->PagedAttention({.q = q_view,
@@ -224,8 +225,14 @@ class Bench {
                                 .scale = 0.125f,
                                 .out = {out.data(), x_dtype(), {total, kHidden}}});
     });
-    std::printf("%-10s %8d %5d %8d %10.1f %8.1f\n", "attention", sequences, rows, context,
-                seconds * 1e6, static_cast<double>(count) * 4 / seconds * 1e-9);
+    const double bytes = static_cast<double>(count) * 4;
+    // Row i of r sees context - r + i + 1 keys.
+    const double keys = static_cast<double>(total) * (context - (rows - 1) / 2.0);
+    const double flops = 4 * keys * kHidden;
+    std::printf("%-10s %9d %5d %8d %10.1f %8.1f %6.1f%% %9.1f %7.1f%%\n", "attention", sequences,
+                rows, context, seconds * 1e6, bytes / seconds * 1e-9,
+                100 * bytes / seconds / bandwidth, flops / seconds * 1e-9,
+                100 * flops / seconds / peak_);
   }
 
   Flags flags_;
