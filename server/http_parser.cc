@@ -1,5 +1,6 @@
 #include "server/http_parser.h"
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 

@@ -2,6 +2,7 @@
 // Immutable after start-up.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>

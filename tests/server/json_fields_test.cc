@@ -1,5 +1,7 @@
 #include "server/json_fields.h"
 
+#include <cstdint>
+
 #include "gtest/gtest.h"
 
 namespace runahead {
