@@ -128,9 +128,7 @@ HttpSession::Task HttpSession::Converse() {
     HttpRequest request;
     const bool has_request = co_await ReadRequest(request);
     if (!has_request) break;
-    is_idle_ = false;
     const bool goes_on = co_await Answer(std::move(request));
-    is_idle_ = true;
     if (!goes_on) break;
   }
   co_await Linger();

@@ -89,7 +89,6 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool is_writing_ = false;
   bool has_timed_out_ = false;
   bool is_ready_ = false;  // the pending reply has something to say
-  bool is_idle_ = true;    // between requests
   bool closes_when_idle_ = false;
   boost::system::error_code write_error_;
   size_t num_written_ = 0;
