@@ -110,10 +110,11 @@ HWY_INLINE Scratch Cut(const AttentionSlice& s) {
 
 constexpr float kNothing = -__builtin_inff();
 
-// A run of keys within one block: their values, from the first unit on.
+// A run of tokens within one block: where their values and their keys begin.
 struct Segment {
   const char* values = nullptr;
-  int num_units = 0;
+  const char* keys = nullptr;
+  int num_units = 0;  // of values
 };
 
 // One tile of one slice, and where its keys and values lie.
@@ -123,8 +124,9 @@ struct Tile {
   int num_vectors = 0;   // of the slice
   int num_key_vecs = 0;  // vectors of keys that hold them
   int num_segments = 0;
-  bool half = false;  // the last unit's second token is not yet written
-  const char* keys[kTileKeys / 4] = {};
+  bool half = false;                       // the last unit's second token is not yet written
+  const char* keys[kTileKeys / 4] = {};    // of each vector of keys
+  const char* values[kTileKeys / 4] = {};  // of the same tokens
   Segment segments[kTileKeys / 8 + 1];
 };
 
@@ -163,25 +165,28 @@ void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
     const int in_block = static_cast<int>(position % s.block_size);
     const int rest = s.block_size - in_block;
     const int count = rest < tile.num_keys - key ? rest : tile.num_keys - key;
-    const char* block = BlockOf(s, s.k, position);
-    for (int i = 0; i < count; i += lanes) {
-      const int at = in_block + i;
-      tile.keys[tile.num_key_vecs++] = block + (at / group * units * group + at % group) * 4;
-    }
     Segment& segment = tile.segments[tile.num_segments++];
+    segment.keys = BlockOf(s, s.k, position) + in_block / group * units * group * 4;
     segment.values =
         BlockOf(s, s.v, position) + int64_t{in_block / Format::kPerUnit} * s.head_dim * 4;
     segment.num_units = (count + Format::kPerUnit - 1) / Format::kPerUnit;
+    for (int i = 0; i < count; i += lanes) {
+      tile.values[tile.num_key_vecs] = segment.values + i / Format::kPerUnit * s.head_dim * 4;
+      tile.keys[tile.num_key_vecs++] =
+          segment.keys +
+          ((in_block % group + i) / group * units * group + (in_block + i) % group) * 4;
+    }
     key += count;
   }
 }
 
 // Scores of query vectors [r, r + kVectors) against vectors of keys [v, v + kVecs). Each step also
-// asks for the same keys of the next tile: blocks are scattered, so the hardware cannot guess them,
-// and a tile of work is about the memory latency.
+// asks for values of the same tokens, and Weighted asks for the next tile's keys: blocks are
+// scattered, so the hardware cannot guess them. Half a tile is about the memory latency; a whole
+// tile ahead would keep four tiles' lines in the same half of the first-level cache's sets.
 template <class Format, int kNum, int kVectors, int kVecs>
-HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Tile& next,
-                          const Scratch& c, int r, int v) {
+HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Scratch& c, int r,
+                          int v) {
   const int64_t units = s.head_dim / Format::kPerUnit;
   const int64_t stride = int64_t{KeyGroup(s.block_size)} * 4;
   const float* q = c.q + r * units;
@@ -190,7 +195,7 @@ HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Tile&
   VecF<kNum> acc[kVectors][kVecs];
   RA_UNROLL for (int j = 0; j < kVecs; ++j) {
     keys[j] = tile.keys[v + j];
-    ahead[j] = v + j < next.num_key_vecs ? next.keys[v + j] : keys[j];
+    ahead[j] = tile.values[v + j];
     RA_UNROLL for (int i = 0; i < kVectors; ++i) acc[i][j] = hn::Zero(TagF<kNum>());
   }
   for (int64_t u = 0; u < units; ++u) {
@@ -219,20 +224,19 @@ constexpr int TileVecs(int num_vectors) { return kMaxVectors == 8 && num_vectors
 
 // All query vectors from r on, in the largest register tiles that fit.
 template <class Format, int kNum, int kVectors>
-HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Tile& next,
-                       const Scratch& c, int r) {
+HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Scratch& c, int r) {
   constexpr int kVecs = TileVecs(kVectors);
   for (; r + kVectors <= tile.num_vectors; r += kVectors) {
     int v = 0;
     for (; v + kVecs <= tile.num_key_vecs; v += kVecs) {
-      ScoreKeys<Format, kNum, kVectors, kVecs>(s, tile, next, c, r, v);
+      ScoreKeys<Format, kNum, kVectors, kVecs>(s, tile, c, r, v);
     }
     for (; v < tile.num_key_vecs; ++v) {
-      ScoreKeys<Format, kNum, kVectors, 1>(s, tile, next, c, r, v);
+      ScoreKeys<Format, kNum, kVectors, 1>(s, tile, c, r, v);
     }
   }
   if constexpr (kVectors > 1) {
-    if (r < tile.num_vectors) Scores<Format, kNum, kVectors / 2>(s, tile, next, c, r);
+    if (r < tile.num_vectors) Scores<Format, kNum, kVectors / 2>(s, tile, c, r);
   }
 }
 
@@ -312,8 +316,8 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Til
   int unit = 0;
   for (int g = 0; g < tile.num_segments; ++g) {
     const char* value = tile.segments[g].values + at * 4;
-    // The same values of the next tile, where there is one.
-    const char* ahead = g < next.num_segments ? next.segments[g].values + at * 4 : value;
+    // The same part of the next tile's keys, where there is one: they take as many bytes.
+    const char* ahead = g < next.num_segments ? next.segments[g].keys + at * 4 : value;
     int count = tile.segments[g].num_units;
     // What the missing half of the last unit holds must not count, not even as 0 * NaN.
     const bool half = tile.half && g + 1 == tile.num_segments;
@@ -436,7 +440,7 @@ void AttendTiles(const AttentionSlice& s) {
     next.num_key_vecs = 0;
     next.num_segments = 0;
     if (t + 1 < s.tile_end) Locate<Format>(s, t + 1, kNum, next);
-    Scores<Format, kNum, kMaxVectors>(s, tile, next, c, 0);
+    Scores<Format, kNum, kMaxVectors>(s, tile, c, 0);
     Softmax<Format>(s, tile, c);
     Weighted<Format>(s, tile, next, c);
     if (s.partials == nullptr) {
