@@ -5,8 +5,16 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/speculation.h"
 
 namespace runahead {
+
+// Which drafters may run ahead, in no order: the policy picks by expected gain. kModel needs the
+// engine to be given one.
+struct SpeculationConfig {
+  std::vector<DrafterKind> drafters = {};  // empty: no speculation
+  int max_drafts = kMaxDrafts;             // upper bound of k for every request
+};
 
 struct EngineConfig {
   std::vector<int32_t> eos_token_ids = {};
@@ -20,6 +28,7 @@ struct EngineConfig {
   int max_queue = 1024;      // waiting requests beyond which Submit refuses
   Duration batch_wait = {};  // wait up to this long to fill a first batch
   bool enable_prefix_cache = true;
+  SpeculationConfig speculation = {};
   Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
 };
 

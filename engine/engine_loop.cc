@@ -252,7 +252,7 @@ void EngineLoop::PublishSequence(const SequenceProgress& progress, const ModelOu
     const size_t at = first + static_cast<size_t>(i);
     TokenEvent& event = request.AddEvent(progress.choice, now);
     event.token = output.token_ids[at];
-    event.drafted = i < progress.num_accepted;
+    event.starts_step = i == 0;
     if (wants_logprobs) event.logprobs = output.logprobs[at];
   }
   if (progress.end != EndReason::kNone) {

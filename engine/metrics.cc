@@ -23,6 +23,9 @@ constexpr double kBatchTokenBounds[] = {1,   8,    16,   32,   64,   128,  256,
 constexpr double kRequestTokenBounds[] = {1,    2,    5,    10,    20,    50,    100,    200,   500,
                                           1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000};
 
+// Tokens of a draft that were accepted, and tokens one target step gave a sequence.
+constexpr double kDraftBounds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+
 }  // namespace
 
 HistogramCounts::HistogramCounts(std::span<const double> upper_bounds)
@@ -36,6 +39,8 @@ void HistogramCounts::Observe(double value, uint64_t times) {
   count += times;
 }
 
+DrafterCounts::DrafterCounts() : accepted_length(kDraftBounds) {}
+
 MetricsSnapshot::MetricsSnapshot()
     : queue_seconds(kLatencyBounds),
       prefill_seconds(kLatencyBounds),
@@ -48,7 +53,10 @@ MetricsSnapshot::MetricsSnapshot()
       batch_tokens(kBatchTokenBounds),
       host_seconds(kHostBounds),
       request_prompt_tokens(kRequestTokenBounds),
-      request_generated_tokens(kRequestTokenBounds) {}
+      request_generated_tokens(kRequestTokenBounds),
+      draft_seconds(kStepBounds),
+      verify_seconds(kStepBounds),
+      tokens_per_run(kDraftBounds) {}
 
 uint64_t MetricsSnapshot::Accounted() const {
   const auto total = [](const auto& counts) {

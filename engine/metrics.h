@@ -14,6 +14,8 @@
 #include <span>
 #include <vector>
 
+#include "core/speculation.h"
+
 namespace runahead {
 
 // Cumulative histogram with fixed upper bounds; the last bucket is unbounded.
@@ -39,6 +41,19 @@ enum class RejectReason : uint8_t {
 inline constexpr int kNumRejectReasons = 7;
 enum class RequestPhase : uint8_t { kQueued, kRunning };  // running includes prefill
 inline constexpr int kNumPhases = 2;
+
+// What one drafter proposed and what came of it. A draft is what one sequence had to judge in one
+// step.
+struct DrafterCounts {
+  uint64_t drafts = 0;
+  uint64_t drafted_tokens = 0;
+  uint64_t accepted_tokens = 0;
+  std::array<uint64_t, kMaxDrafts> drafted_at = {};   // by position in the draft
+  std::array<uint64_t, kMaxDrafts> accepted_at = {};  // likewise
+  HistogramCounts accepted_length;                    // accepted tokens of a draft
+
+  DrafterCounts();
+};
 
 // Every value the exporter shows, taken at one instant.
 struct MetricsSnapshot {
@@ -76,6 +91,15 @@ struct MetricsSnapshot {
   HistogramCounts host_seconds;     // of a step outside the runner
   HistogramCounts request_prompt_tokens;
   HistogramCounts request_generated_tokens;
+
+  std::array<DrafterCounts, kNumDrafterKinds> drafters;  // by DrafterKind
+  uint64_t draft_catch_up_tokens = 0;   // rows the draft model ran to come level with the target
+  HistogramCounts draft_seconds;        // of a step that drafted or caught up: its drafters
+  HistogramCounts verify_seconds;       // of a step with drafts: the target's run
+  HistogramCounts tokens_per_run;       // emitted by one sequence in one target step
+  double draft_length = 0;              // mean k over the sequences of the last decode step
+  double speculation_loss_seconds = 0;  // the ledger's balance; negative: time gained
+  bool speculation_rests = false;       // the ledger forbids drafts for now
 
   // How requests cross from Submit to the engine's queue; Snapshot() adds the difference to
   // waiting.

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/logprobs.h"
 #include "core/sampling_params.h"
+#include "core/speculation.h"
 #include "core/status.h"
 
 namespace runahead {
@@ -32,6 +33,8 @@ struct Request {
   // the outcome is counted when the stream is destroyed, or once every choice was cut by Finish.
   bool may_finish_early = false;
   std::string cache_salt;  // prefixes are shared only between equal salts
+  SpeculationParams speculation;
+  std::vector<int32_t> prediction;  // what the client expects the output to be; drafts come of it
 };
 
 enum class FinishReason : uint8_t {
@@ -55,13 +58,18 @@ struct RequestTimings {
 // blocks.
 struct TokenEvent {
   int choice = 0;
-  int32_t token = -1;                        // -1: no token (a bare finish, or prompt facts)
-  std::optional<PositionLogprobs> logprobs;  // of `token`
-  bool drafted = false;                      // proposed by a drafter and accepted
+  int32_t token = -1;                           // -1: no token (a bare finish, or prompt facts)
+  std::optional<PositionLogprobs> logprobs;     // of `token`
+  DrafterKind drafted_by = DrafterKind::kNone;  // proposed `token`, which the target accepted
   FinishReason finish = FinishReason::kNone;
   std::optional<int32_t> stop_token;  // the stop id that matched: its token is not part of the text
   Status error;                       // with kFailed, kExpired
   TimePoint time;                     // when the step that made it ended
+  // On the first token of each step that made any: what was proposed in that step. Counts of drafts
+  // end with the tokens counted, so a front end that cuts at a stop string adds up what it kept.
+  bool starts_step = false;
+  DrafterKind step_drafter = DrafterKind::kNone;
+  int num_drafted = 0;
   // On the first event of the request's choice 0 only:
   int num_cached_tokens = 0;                      // prompt tokens served from the prefix cache
   std::vector<PositionLogprobs> prompt_logprobs;  // of prompt tokens 1.., where asked

@@ -1,0 +1,43 @@
+// CostModel: predicted durations of steps, learned from measured ones. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace runahead {
+
+// One forward pass of the draft model.
+struct DraftPass {
+  int num_rows = 0;
+  int num_sequences = 0;
+  int64_t num_context = 0;  // tokens attended to, over the sequences
+  Duration time = {};
+  bool is_catch_up = false;  // no draft came of it
+};
+
+// time = f(rows) + g * context, f a table over row counts with interpolation between those
+// measured, each entry a robust running mean (single spikes do not move it); monotone in rows
+// where little is known. The same for target and draft model.
+class CostModel {
+ public:
+  // Start-up measurements, so that the first decision is not blind; may be none.
+  void SeedTarget(int num_rows, int64_t num_context, Duration time);
+  void SeedDraft(int num_rows, int64_t num_context, Duration time);
+
+  void ObserveTarget(int num_rows, int64_t num_context, Duration time);
+  void ObserveDraft(const DraftPass& pass);
+
+  // Seconds.
+  double TargetSeconds(int num_rows, int64_t num_context) const;
+  double DraftSeconds(int num_rows, int64_t num_context) const;
+  bool knows_target() const;
+  bool knows_draft() const;
+
+ private:
+  // The implementer's.
+};
+
+}  // namespace runahead
