@@ -231,6 +231,7 @@ void RefuseUnsupported(Reader& reader) {
 
 void ReadDimensions(const Family& family, Reader& reader, ModelConfig& config) {
   config.vocab_size = reader.RequiredInt("vocab_size", kMaxDimension);
+  config.vocab_limit = reader.Int("runahead_vocab_limit", config.vocab_size, 1, config.vocab_size);
   config.hidden_size = reader.RequiredInt("hidden_size", kMaxDimension);
   config.intermediate_size = reader.RequiredInt("intermediate_size", kMaxDimension);
   config.num_layers = reader.RequiredInt("num_hidden_layers", kMaxLayers);
@@ -258,13 +259,13 @@ void ReadDimensions(const Family& family, Reader& reader, ModelConfig& config) {
 }
 
 // Adds the ids of `key` (a number or a list) that are not there yet.
-void AddStopIds(Reader& reader, int vocab_size, std::vector<int32_t>& ids) {
+void AddStopIds(Reader& reader, int vocab_limit, std::vector<int32_t>& ids) {
   const char* key = "eos_token_id";
   if (!reader.Has(key)) return;
   const Json& value = reader.At(key);
   for (const Json& id : value.is_array() ? value : Json::array({value})) {
     const int64_t number = id.is_number_integer() ? id.get<int64_t>() : -1;
-    if (number < 0 || number >= vocab_size) {
+    if (number < 0 || number >= vocab_limit) {
       reader.Fail("not a token id of the vocabulary", key);
       return;
     }
@@ -328,16 +329,16 @@ Result<ModelConfig> ParseModelConfig(std::string_view config_json,
   config.qk_norm = family->qk_norm;
   config.sliding_windows = ReadWindows(*family, reader, config.num_layers);
   config.checkpoint_dtype = ReadDType(reader);
-  AddStopIds(reader, config.vocab_size, config.eos_token_ids);
+  AddStopIds(reader, config.vocab_limit, config.eos_token_ids);
   if (reader.Has("bos_token_id")) {
-    config.bos_token_id = reader.Int("bos_token_id", 0, 0, config.vocab_size - 1);
+    config.bos_token_id = reader.Int("bos_token_id", 0, 0, config.vocab_limit - 1);
   }
   RA_RETURN_IF_ERROR(reader.status());
   if (generation_config_json.empty()) return config;
   const Json generation = Json::parse(generation_config_json, nullptr, false);
   if (!generation.is_object()) return InvalidArgument("generation_config.json is no JSON object");
   Reader generation_reader(generation, "generation_config.");
-  AddStopIds(generation_reader, config.vocab_size, config.eos_token_ids);
+  AddStopIds(generation_reader, config.vocab_limit, config.eos_token_ids);
   RA_RETURN_IF_ERROR(generation_reader.status());
   return config;
 }

@@ -26,6 +26,9 @@ struct ModelConfig {
   std::string architecture = {};  // "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
                                   // "Qwen3ForCausalLM"
   int vocab_size = 0;
+  // Ids below it are tokens, the rest only widens the table: no step produces one (config.json's
+  // "runahead_vocab_limit", without it vocab_size).
+  int vocab_limit = 0;
   int hidden_size = 0;        // H
   int intermediate_size = 0;  // I
   int num_layers = 0;         // L

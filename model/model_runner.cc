@@ -109,7 +109,7 @@ struct ModelRunner::State {
                                        .num_kv_heads = model.config().num_kv_heads,
                                        .head_dim = model.config().head_dim})),
         input(bounds),
-        sampling(model.config().vocab_size),
+        sampling(model.config().vocab_limit),
         logprob_rows(static_cast<size_t>(bounds.max_logit_rows)),
         row_index(static_cast<size_t>(bounds.max_logit_rows)) {}
 
@@ -119,9 +119,7 @@ struct ModelRunner::State {
   TensorView Activations(int64_t offset, int64_t rows, int64_t width) const {
     return {At(offset), backend.info().activation_dtype, {rows, width}};
   }
-  TensorView Logits(int64_t offset, int64_t rows) const {
-    return {At(offset), DType::kF32, {rows, transformer.config().vocab_size}};
-  }
+  int vocab() const { return transformer.config().vocab_limit; }
 
   void Forward();
   TensorView Head(std::span<const int32_t> rows);
@@ -167,12 +165,14 @@ void ModelRunner::State::Forward() {
 
 TensorView ModelRunner::State::Head(std::span<const int32_t> rows) {
   RA_CHECK_LE(rows.size(), static_cast<size_t>(limits.max_logit_rows));
-  const TensorView logits = Logits(layout.logits, static_cast<int64_t>(rows.size()));
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  TensorView logits(At(layout.logits), DType::kF32, {num_rows, transformer.config().vocab_size});
   transformer.Head(backend, {.normed = At(layout.normed),
                              .num_rows = input.num_rows(),
                              .rows = rows,
                              .gathered = At(layout.gathered),
                              .logits = logits});
+  logits.dims[1] = vocab();  // what follows never sees the columns of added ids
   return logits;
 }
 
@@ -180,14 +180,13 @@ TensorView ModelRunner::State::Head(std::span<const int32_t> rows) {
 void ModelRunner::State::RunSlice(std::span<const SequenceRun> runs) {
   if (sampling.num_rows() == 0) return;
   const TensorView logits = Head(sampling.step_rows());
-  const TensorView raw = Logits(layout.spare, sampling.num_logprob_rows());
+  const TensorView raw(At(layout.spare), DType::kF32, {sampling.num_logprob_rows(), vocab()});
   if (sampling.num_logprob_rows() > 0) {
     backend.GatherRows({.x = logits, .rows = sampling.logprob_rows(), .out = raw});
   }
-  const SurvivorsView survivors = {
-      .ids = static_cast<int32_t*>(At(layout.survivor_ids)),
-      .counts = static_cast<int32_t*>(At(layout.survivor_counts)),
-      .capacity = std::min(transformer.config().vocab_size, kSurvivorCapacity)};
+  const SurvivorsView survivors = {.ids = static_cast<int32_t*>(At(layout.survivor_ids)),
+                                   .counts = static_cast<int32_t*>(At(layout.survivor_counts)),
+                                   .capacity = std::min(vocab(), kSurvivorCapacity)};
   backend.ProcessLogits(sampling.ProcessArgs(logits, survivors));
   backend.SampleAndVerify(sampling.SampleArgs(logits, survivors));
   backend.Wait(backend.Record());
@@ -216,7 +215,7 @@ void ModelRunner::State::EmitLogprobs(std::span<const SequenceRun> runs, const T
   }
   output.logprobs.resize(num_before + num_emitted);
   const auto rows = sampling.logprob_rows();
-  const int top_n = std::min(sampling.max_top_logprobs(), transformer.config().vocab_size);
+  const int top_n = std::min(sampling.max_top_logprobs(), vocab());
   if (!rows.empty()) {
     for (size_t j = 0; j < rows.size(); ++j) {
       logprob_rows.chosen[j] = sampling.token_ids()[static_cast<size_t>(rows[j])];
@@ -264,7 +263,7 @@ void ModelRunner::State::PromptLogprobs(const SequenceRun& run, size_t s) {
   const size_t num_tokens = run.tokens.size();
   const size_t num_rows = run.next_prompt_token >= 0 ? num_tokens : num_tokens - 1;
   const int wanted = std::max(0, run.sampling->num_prompt_logprobs);
-  const int top_n = std::min(wanted, transformer.config().vocab_size);
+  const int top_n = std::min(wanted, vocab());
   out.resize(num_rows);
   for (size_t begin = 0; begin < num_rows;) {
     const size_t count = std::min(num_rows - begin, row_index.size());

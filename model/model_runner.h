@@ -86,8 +86,8 @@ class ModelRunner final : public StepRunner {
   const ModelOutput& Run(std::span<const SequenceRun> runs) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
 
-  // Raw logits of rows of the last Run, [R, V] f32 on the device, valid until the next call of any
-  // kind; for tests and tools. R <= max_logit_rows.
+  // Raw logits of rows of the last Run, [R, vocab_limit] f32 on the device, valid until the next
+  // call of any kind; for tests and tools. R <= max_logit_rows.
   TensorView LogitsOf(std::span<const int32_t> rows);
 
   // Bytes of device memory a runner allocates, before building one (`plan`). Exact.

@@ -58,10 +58,10 @@ Status ModelHost::LoadText() {
 Status ModelHost::LoadModel(std::function<void(double)> progress) {
   RA_ASSIGN_OR_RETURN(plan_, PlanModel(*backend_, settings_));
   RA_RETURN_IF_ERROR(CheckFits(plan_, AvailableMemory()));
-  if (settings_.loads_text && served_.tokenizer->vocab_size() > plan_.config.vocab_size) {
+  if (settings_.loads_text && served_.tokenizer->vocab_size() > plan_.config.vocab_limit) {
     return InvalidArgument("the tokenizer has " + std::to_string(served_.tokenizer->vocab_size()) +
                            " tokens, but the model's vocabulary is " +
-                           std::to_string(plan_.config.vocab_size) +
+                           std::to_string(plan_.config.vocab_limit) +
                            ": they do not belong together");
   }
   served_.max_context = plan_.max_context;
@@ -89,7 +89,7 @@ Status ModelHost::AllocateCache() {
 void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
   const ModelConfig& config = transformer_->config();
   const EngineConfig engine_config{.eos_token_ids = config.eos_token_ids,
-                                   .vocab_size = config.vocab_size,
+                                   .vocab_size = config.vocab_limit,
                                    .max_context = served_.max_context,
                                    .num_blocks = cache_->num_blocks(),
                                    .block_size = settings_.block_size,

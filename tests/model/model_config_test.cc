@@ -58,6 +58,7 @@ TEST(ModelConfigTest, LlamaDefaults) {
   EXPECT_THAT(config.sliding_windows, IsEmpty());
   EXPECT_THAT(config.eos_token_ids, IsEmpty());
   EXPECT_EQ(config.checkpoint_dtype, DType::kBF16);
+  EXPECT_EQ(config.vocab_limit, 96);
 }
 
 TEST(ModelConfigTest, KvHeadsDefaultByFamily) {
@@ -218,8 +219,17 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"tied", With(kLlama, "tie_word_embeddings", 1), "tie_word_embeddings"},
         Refused{"dtype", With(kLlama, "torch_dtype", "int8"), "dtype"},
         Refused{"eos", With(kLlama, "eos_token_id", 96), "eos_token_id"},
+        Refused{"eos_added", With(With(kLlama, "runahead_vocab_limit", 7), "eos_token_id", 7),
+                "eos_token_id"},
+        Refused{"limit", With(kLlama, "runahead_vocab_limit", 97), "runahead_vocab_limit"},
         Refused{"eos_text", With(kLlama, "eos_token_id", {"</s>"}), "eos_token_id"}),
     [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(ModelConfigTest, AVocabularyMayBeWiderThanItsTokens) {
+  const ModelConfig config = Parse(With(kLlama, "runahead_vocab_limit", 7));
+  EXPECT_EQ(config.vocab_limit, 7);
+  EXPECT_EQ(config.vocab_size, 96);
+}
 
 TEST(ModelConfigTest, BadJsonIsAnError) {
   for (const char* text : {"", "{", "[]", "null", "\xff", "{\"a\":1e999999}"}) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <random>
@@ -11,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "tests/model/safetensors_file.h"
 #include "tests/model/test_model.h"
 
 namespace runahead {
@@ -26,6 +29,11 @@ std::vector<int32_t> SomeIds(int count, int vocab, uint32_t seed) {
     ids.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(vocab)));
   }
   return ids;
+}
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 int32_t ArgMax(const std::vector<float>& row) {
@@ -389,6 +397,51 @@ TEST_P(ModelRunnerTest, SuppressedAndBannedIdsAreNotChosen) {
   EXPECT_NE(third, favourite);
   sampling.allowed_token_ids = {42};
   EXPECT_EQ(model_.runner().Run(std::span(&run, 1)).token_ids[0], 42);
+}
+
+// The same weights with ids from 100 on declared to be no tokens: the other logits keep their bits,
+// and sampling, logprobs and ranks see nothing else.
+TEST_P(ModelRunnerTest, IdsPastTheVocabularyLimitAreNoTokens) {
+  constexpr int kLimit = 100;
+  TestFolder folder;
+  const std::string config = Contents(GoldenModel("tiny_llama") + "/config.json");
+  folder.Write("config.json", "{\"runahead_vocab_limit\":100," + config.substr(1));
+  folder.Write("model.safetensors", Contents(GoldenModel("tiny_llama") + "/model.safetensors"));
+  TestModel limited(folder.path(), {.backend = GetParam()});
+  const auto ids = SomeIds(30, kLimit, 4);
+  Rows raw = model_.Logits(ids, 128);
+  for (auto& row : raw) row.resize(kLimit);
+  EXPECT_EQ(limited.Logits(ids, 128), raw);
+
+  std::vector<SamplingParams> sampling(24, {.temperature = 1.5f, .num_logprobs = 20});
+  std::vector<std::vector<int32_t>> tables;
+  std::vector<SequenceRun> runs;
+  for (uint32_t s = 0; s < 24; ++s) {
+    sampling[s].seed = s;
+    if (s % 3 == 1) sampling[s].temperature = 0;
+    if (s % 3 == 2) sampling[s].top_p = 0.9f;
+    sampling[s].num_prompt_logprobs = 2;
+    const auto length = static_cast<int>(6 + s % 3);
+    tables.push_back(limited.NewTable(16));
+    runs.push_back({.tokens = std::span(ids).first(static_cast<size_t>(length)),
+                    .wants_token = true,
+                    .sampling = &sampling[s],
+                    .wants_prompt_logprobs = true});
+  }
+  for (size_t s = 0; s < 24; ++s) runs[s].block_table = tables[s];
+  const ModelOutput& out = limited.runner().Run(runs);
+  for (size_t s = 0; s < 24; ++s) {
+    const std::vector<float>& row = raw[5 + s % 3];
+    const int32_t token = out.TokensOf(static_cast<int>(s))[0];
+    ASSERT_LT(token, kLimit);
+    if (s % 3 == 1) {
+      EXPECT_EQ(token, ArgMax(row));
+    }
+    ExpectLogprobs(out.logprobs[s], row, token, 20);
+    for (size_t i = 0; i < 5; ++i) {
+      ExpectLogprobs(out.prompt_logprobs[s][i], raw[i], ids[i + 1], 2);
+    }
+  }
 }
 
 TEST_P(ModelRunnerTest, AnEmptyStepIsNothing) {
