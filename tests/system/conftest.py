@@ -1,4 +1,4 @@
-"""Fixtures: one server of the demo model for all tests of a file."""
+"""Fixtures: one server of the demo model for all tests of a file, and one whose answers outlive every test."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from server_process import ServerProcess  # noqa: E402
+from server_process import ServerProcess, endless_flags, make_endless_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def server():
     with ServerProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def endless_model(tmp_path_factory):
+    return make_endless_model(tmp_path_factory.mktemp("endless"))
+
+
+@pytest.fixture(scope="module")
+def endless(endless_model):
+    """A request for ENDLESS_TOKENS runs here until somebody ends it, on a machine of any speed."""
+    with ServerProcess(*endless_flags(), model=endless_model) as process:
         yield process

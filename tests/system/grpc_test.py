@@ -3,16 +3,15 @@
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from server_process import ROOT, ServerProcess, assert_metrics_reconcile
+import patient_http as http
+from server_process import (ENDLESS_TOKENS, ROOT, ServerProcess, assert_metrics_reconcile, endless_flags, wait_until)
 
 QUESTION = [{"role": "user", "content": "What is the opposite of hot?"}]
 
@@ -56,11 +55,11 @@ def collect(stream, n=1):
 
 def http_chat(server, **fields):
     body = {"model": model_name(server), "messages": QUESTION, **fields}
-    return httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    return http.post(f"{server.url}/v1/chat/completions", json=body)
 
 
 def model_name(server):
-    return httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
+    return http.get(f"{server.url}/v1/models").json()["data"][0]["id"]
 
 
 SETTINGS = [
@@ -112,13 +111,13 @@ def test_tokenize_and_detokenize_are_inverse(api, stub, server):
     text = "Grüße, 你好 🙂!"
     ids = stub.Tokenize(pb.TokenizeRequest(text=text, add_special_tokens=False)).ids
     assert stub.Detokenize(pb.DetokenizeRequest(ids=ids)).text == text
-    http = httpx.post(f"{server.url}/tokenize", json={"prompt": text, "add_special_tokens": False}).json()
-    assert list(ids) == http["tokens"]
+    answer = http.post(f"{server.url}/tokenize", json={"prompt": text, "add_special_tokens": False}).json()
+    assert list(ids) == answer["tokens"]
 
 
 def test_list_models(api, stub, server):
     models = stub.ListModels(api[0].ListModelsRequest()).models
-    assert [m.id for m in models] == [m["id"] for m in httpx.get(f"{server.url}/v1/models").json()["data"]]
+    assert [m.id for m in models] == [m["id"] for m in http.get(f"{server.url}/v1/models").json()["data"]]
 
 
 ERRORS = [
@@ -164,28 +163,40 @@ def test_too_long_a_prompt_is_refused(api, stub):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def wait_until(condition, what, timeout_s=20):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so: {what}"
-        time.sleep(0.01)
+@pytest.fixture
+def endless_stub(api, endless):
+    with grpc.insecure_channel(endless.grpc_target) as channel:
+        yield api[1].InferenceServiceStub(channel)
 
 
-def test_cancelling_stops_the_work(api, stub, server):
-    before = server.metric("runahead_requests_cancelled_total")
-    stream = stub.Chat(chat_request(api[0], max_tokens=1500, ignore_eos=True, temperature=1, seed=1))
+def endless_request(pb, **options):
+    return chat_request(pb, **{"max_tokens": ENDLESS_TOKENS, "ignore_eos": True, "temperature": 1, "seed": 1, **options})
+
+
+def in_flight(server):
+    return server.metric("runahead_requests_running") + server.metric("runahead_requests_waiting")
+
+
+def test_cancelling_stops_the_work(api, endless_stub, endless):
+    before = endless.metric("runahead_requests_cancelled_total")
+    stream = endless_stub.Chat(endless_request(api[0]))
     next(stream)
     stream.cancel()
-    wait_until(lambda: server.metric("runahead_requests_cancelled_total") == before + 1, "counted as cancelled")
-    wait_until(lambda: server.metric("runahead_requests_running") == 0, "nothing runs")
+    wait_until(lambda: endless.metric("runahead_requests_cancelled_total") == before + 1, "counted as cancelled")
+    wait_until(lambda: in_flight(endless) == 0, "nothing runs")
 
 
-def test_deadline_reaches_the_scheduler(api, stub, server):
-    before = server.metric("runahead_requests_expired_total")
-    with pytest.raises(grpc.RpcError) as error:
-        collect(stub.Chat(chat_request(api[0], max_tokens=1900, ignore_eos=True, temperature=1, seed=1), timeout=0.15))
-    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_until(lambda: server.metric("runahead_requests_expired_total") == before + 1, "counted as expired")
+def test_deadline_reaches_the_scheduler(api, endless_stub, endless):
+    """The client's clock ends the call too, perhaps before the server's or before the request is there: then again."""
+    for timeout in [0.15] * 10 + [1, 5, 25]:
+        before = endless.metric("runahead_requests_expired_total")
+        with pytest.raises(grpc.RpcError) as error:
+            collect(endless_stub.Chat(endless_request(api[0]), timeout=timeout))
+        assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        wait_until(lambda: in_flight(endless) == 0, "nothing runs")
+        if endless.metric("runahead_requests_expired_total") == before + 1:
+            return
+    pytest.fail("no request was ever counted as expired")
 
 
 def test_many_streams_at_once_agree_with_one_alone(api, server):
@@ -240,11 +251,12 @@ def test_api_keys(api):
         assert health.Check(health_pb2.HealthCheckRequest()).status == 1
 
 
-def test_sigterm_finishes_streams_and_exits_0(api):
+def test_sigterm_finishes_streams_and_exits_0(api, endless_model):
     pb, pb_grpc = api
-    with ServerProcess() as server, grpc.insecure_channel(server.grpc_target) as channel:
+    flags = endless_flags("--drain-timeout-ms", "3600000")
+    with ServerProcess(*flags, model=endless_model) as server, grpc.insecure_channel(server.grpc_target) as channel:
         stub = pb_grpc.InferenceServiceStub(channel)
-        stream = stub.Chat(chat_request(pb, max_tokens=200, ignore_eos=True, temperature=1, seed=1))
+        stream = stub.Chat(endless_request(pb, max_tokens=1000))
         first = next(stream)
         code = []
         waiter = threading.Thread(target=lambda: code.append(server.terminate()))
@@ -252,5 +264,5 @@ def test_sigterm_finishes_streams_and_exits_0(api):
         rest = collect(stream)
         waiter.join()
     assert code == [0]
-    assert rest[3].completion_tokens == 200
-    assert len(first.tokens) + len(rest[1][0]) == 200
+    assert rest[3].completion_tokens == 1000
+    assert len(first.tokens) + len(rest[1][0]) == 1000

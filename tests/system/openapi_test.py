@@ -4,10 +4,11 @@ import json
 import os
 from pathlib import Path
 
-import httpx
 import jsonschema
 import pytest
 import yaml
+
+import patient_http as http
 
 DATA = os.environ.get("RUNAHEAD_TEST_DATA")
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
@@ -41,7 +42,7 @@ def check(schemas, name, value):
 
 
 def post(server, path, **body):
-    return httpx.post(server.url + path, json={"model": "demo", "max_tokens": 6, **body}, timeout=60)
+    return http.post(server.url + path, json={"model": "demo", "max_tokens": 6, **body})
 
 
 def events(response):
@@ -76,8 +77,8 @@ def test_completions(server, schemas, options):
 
 
 def test_models(server, schemas):
-    check(schemas, "ListModelsResponse", httpx.get(server.url + "/v1/models").json())
-    check(schemas, "Model", httpx.get(server.url + "/v1/models/demo").json())
+    check(schemas, "ListModelsResponse", http.get(server.url + "/v1/models").json())
+    check(schemas, "Model", http.get(server.url + "/v1/models/demo").json())
 
 
 @pytest.mark.parametrize("method, path, body", [
@@ -86,7 +87,7 @@ def test_models(server, schemas):
     ("DELETE", "/v1/models", None),
 ])
 def test_errors(server, schemas, method, path, body):
-    answer = httpx.request(method, server.url + path, json=body)
+    answer = http.request(method, server.url + path, json=body)
     assert answer.status_code >= 400
     check(schemas, "ErrorResponse", answer.json())
 
