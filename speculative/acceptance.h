@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "core/speculation.h"
 
@@ -14,6 +15,10 @@ namespace runahead {
 // (the same drafter over all requests) until it has trials of its own.
 class AcceptanceHistory {
  public:
+  AcceptanceHistory() = default;
+  // Trials at a position are forgotten after about `memory` newer ones.
+  explicit AcceptanceHistory(double memory) : keep_(1 - 1 / memory) {}
+
   // num_accepted of num_drafted drafts of one step were accepted. Position num_accepted, if
   // drafted, was tried and failed; those behind it were not tried.
   void Observe(int num_drafted, int num_accepted);
@@ -21,12 +26,16 @@ class AcceptanceHistory {
   // P(draft at `position` is accepted | those before it were). `prior` is null for the prior
   // itself, which falls back to kInitialRate.
   double RateAt(int position, const AcceptanceHistory* prior) const;
+  // RateAt(0..rates.size() - 1), leaning on the prior's own rates where there are any (as many).
+  void Rates(std::span<const double> prior, std::span<double> rates) const;
 
   double num_trials(int position) const { return trials_[static_cast<size_t>(position)]; }
 
   static constexpr double kInitialRate = 0.7;
+  static constexpr double kMemory = 48;  // of one sequence's history
 
  private:
+  double keep_ = 1 - 1 / kMemory;
   std::array<double, kMaxDrafts> trials_ = {};     // decayed
   std::array<double, kMaxDrafts> successes_ = {};  // decayed
 };

@@ -39,6 +39,7 @@ struct DraftChoice {
   int num_drafts = 0;
   int num_catch_up = 0;      // the whole num_missing, a chunk of it (then num_drafts is 0), or 0
   float min_confidence = 0;  // model drafter: stop below
+  int match_length = 0;      // of the offer chosen
 };
 
 // How a step that was decided went. Fields of sequences are parallel to the batch that ran, which
@@ -50,6 +51,8 @@ struct StepOutcome {
     int num_accepted = 0;
     int num_emitted = 0;
     int num_context = 0;
+    int match_length = 0;                  // of its choice
+    bool is_fixed = false;                 // its request's mode
     AcceptanceHistory* history = nullptr;  // of this drafter and sequence; updated here
   };
   std::span<const Sequence> sequences = {};  // those that wanted a token
