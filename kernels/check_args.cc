@@ -101,7 +101,13 @@ void CheckArgs(const SampleVerifyArgs& args) {
   // No sequences: no offsets, or the one that ends them.
   RA_CHECK(args.num_accepted.size() + 1 == args.row_offsets.size() ||
            (args.num_accepted.empty() && args.row_offsets.empty()));
-  RA_CHECK(args.draft_probs.rank == 0 || args.draft_probs.dtype == DType::kF32);
+  if (args.draft_logits.rank == 0) return;
+  RA_CHECK(args.draft_logits.dtype == DType::kF32, "logits are f32");
+  RA_CHECK_EQ(args.draft_logits.RowElements(), args.logits.RowElements());
+  RA_CHECK_EQ(Size(args.draft_rows.size()), rows);
+  for (const int32_t row : args.draft_rows) {
+    RA_CHECK(row >= -1 && row < args.draft_logits.dim(0), "a row of draft_logits, or -1");
+  }
 }
 
 void CheckArgs(const TopLogprobsArgs& args) {

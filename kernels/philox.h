@@ -15,6 +15,14 @@ enum class NoisePurpose : uint32_t {
   kResidual = 3,  // residual or bonus draw (rejection mode)
 };
 
+// What the i-th draft of a pass draws with in rejection mode: a position that is drafted again
+// after a rejection before it gets fresh noise, as the drafts thrown away have had their say in how
+// far ahead the policy runs.
+constexpr NoisePurpose DraftNoise(int i) {
+  return static_cast<NoisePurpose>(static_cast<uint32_t>(NoisePurpose::kDraft) +
+                                   (static_cast<uint32_t>(i) << 8));
+}
+
 // One request's stream of noise: (seed, choice) is the key, (position, purpose, token) the counter.
 struct NoiseKey {
   uint64_t seed = 0;

@@ -57,6 +57,8 @@ struct SampleRow {
   NoiseKey key = {};
   uint32_t position = 0;  // index in the sequence of the token to be drawn
   bool greedy = false;    // argmax of the logits, lowest id among equals
+  // What coupled mode draws with: kTarget, or DraftNoise(i) for a draft to be judged by rejection.
+  NoisePurpose purpose = NoisePurpose::kTarget;
 };
 
 // Sampling is verification with zero drafts. Sequence s owns rows [row_offsets[s], row_offsets[s +
@@ -68,15 +70,19 @@ struct SampleVerifyArgs {
   std::span<const SampleRow> rows;       // [R]
   std::span<const int32_t> row_offsets;  // [S + 1]
   std::span<const int32_t> drafts;  // [R] draft judged by each row; -1 on a sequence's last row
-  TensorView draft_probs;           // [R, V] f32 what drafts were drawn from; rank 0: one-hot
+  // Rejection mode: what the drafts were drawn from, as ProcessLogits left it. Greedy rows need
+  // none.
+  TensorView draft_logits = {};              // [D, V] f32; rank 0: every draft is one-hot
+  std::span<const int32_t> draft_rows = {};  // [R] row of draft_logits, or -1: one-hot
   VerifyMode mode = VerifyMode::kCoupled;
   std::span<int32_t> token_ids;     // out [R]: accepted drafts, then the extra token; rest -1
   std::span<int32_t> num_accepted;  // out [S]
 };
 
-// Log-softmax of raw logits (before any processing), f32 accumulation in f64.
+// Log-softmax, f32 accumulation in f64: of raw logits for what a client asked, of processed ones
+// for a draft's confidence.
 struct TopLogprobsArgs {
-  TensorView logits;                 // [R, V] f32, raw
+  TensorView logits;                 // [R, V] f32
   std::span<const int32_t> chosen;   // [R] token whose logprob and rank are wanted; -1: none
   int top_n = 0;                     // 0..20
   std::span<float> chosen_logprobs;  // out [R]

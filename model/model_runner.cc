@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "core/check.h"
@@ -13,6 +14,10 @@ namespace {
 
 constexpr int kMaxLogprobRows = 64;      // rows of raw logits kept aside in one slice
 constexpr int kSurvivorCapacity = 1024;  // listed per row; a longer list is not worth writing
+
+int NumLogprobs(const SequenceRun& run) {
+  return run.proposal.has_value() ? -1 : run.sampling->num_logprobs;
+}
 
 int LogprobRows(const RunnerLimits& limits) {
   return std::min(limits.max_logit_rows, kMaxLogprobRows);
@@ -40,6 +45,7 @@ struct WorkspaceLayout {
     spare = Add(LogprobRows(limits) * v * 4);
     survivor_ids = Add(r * std::min<int64_t>(v, kSurvivorCapacity) * 4);
     survivor_counts = Add(r * 4);
+    draft_logits = Add(limits.verify_mode == VerifyMode::kRejection ? r * v * 4 : 0);
   }
 
   int64_t Add(int64_t bytes) {
@@ -50,7 +56,7 @@ struct WorkspaceLayout {
   }
 
   int64_t residual, branch, normed, qkv, attention, gate_up, gated, gathered, logits, spare;
-  int64_t survivor_ids, survivor_counts;
+  int64_t survivor_ids, survivor_counts, draft_logits;
   int64_t total = 0;
 };
 
@@ -109,7 +115,7 @@ struct ModelRunner::State {
                                        .num_kv_heads = model.config().num_kv_heads,
                                        .head_dim = model.config().head_dim})),
         input(bounds),
-        sampling(model.config().vocab_limit),
+        sampling(model.config().vocab_limit, bounds.verify_mode),
         logprob_rows(static_cast<size_t>(bounds.max_logit_rows)),
         row_index(static_cast<size_t>(bounds.max_logit_rows)) {}
 
@@ -120,12 +126,18 @@ struct ModelRunner::State {
     return {At(offset), backend.info().activation_dtype, {rows, width}};
   }
   int vocab() const { return transformer.config().vocab_limit; }
+  TensorView DraftLogits() const {
+    if (limits.verify_mode != VerifyMode::kRejection) return {};
+    return {At(layout.draft_logits), DType::kF32, {limits.max_logit_rows, vocab()}};
+  }
 
   void Forward();
   TensorView Head(std::span<const int32_t> rows);
   void RunSlice(std::span<const SequenceRun> runs);
   void EmitSlice();
   void EmitLogprobs(std::span<const SequenceRun> runs, const TensorView& raw);
+  void EmitConfidences(std::span<const SequenceRun> runs, const TensorView& processed);
+  void KeepProposals(std::span<const SequenceRun> runs, const TensorView& processed);
   void Sample(std::span<const SequenceRun> runs);
   void PromptLogprobs(const SequenceRun& run, size_t s);
 
@@ -139,7 +151,8 @@ struct ModelRunner::State {
   StepInput input;
   SamplingInput sampling;
   LogprobRowsOutput logprob_rows;
-  std::vector<int32_t> row_index;  // scratch: rows of a prompt-logprob slice
+  std::vector<int32_t> row_index;  // scratch: some rows of a slice
+  TensorView kept;                 // the target's draft_logits, or rank 0
   ModelOutput output;
 };
 
@@ -188,9 +201,11 @@ void ModelRunner::State::RunSlice(std::span<const SequenceRun> runs) {
                                    .counts = static_cast<int32_t*>(At(layout.survivor_counts)),
                                    .capacity = std::min(vocab(), kSurvivorCapacity)};
   backend.ProcessLogits(sampling.ProcessArgs(logits, survivors));
-  backend.SampleAndVerify(sampling.SampleArgs(logits, survivors));
+  backend.SampleAndVerify(sampling.SampleArgs(logits, survivors, DraftLogits()));
+  KeepProposals(runs, logits);
   backend.Wait(backend.Record());
   EmitLogprobs(runs, raw);
+  EmitConfidences(runs, logits);
   EmitSlice();
   sampling.Clear();
 }
@@ -227,7 +242,7 @@ void ModelRunner::State::EmitLogprobs(std::span<const SequenceRun> runs, const T
   size_t next = 0;  // first of this sequence's logprob rows
   for (size_t i = 0; i < sampling.sequences().size(); ++i) {
     const SequenceRun& run = runs[static_cast<size_t>(sampling.sequences()[i])];
-    const int wanted = run.sampling->num_logprobs;
+    const int wanted = NumLogprobs(run);
     for (int j = 0; j < sampling.num_emitted(static_cast<int>(i)); ++j, ++at) {
       PositionLogprobs& out = output.logprobs[at];
       if (wanted < 0) {
@@ -241,13 +256,55 @@ void ModelRunner::State::EmitLogprobs(std::span<const SequenceRun> runs, const T
   }
 }
 
+// Probabilities of the slice's proposals; token_ids still ends before this slice.
+void ModelRunner::State::EmitConfidences(std::span<const SequenceRun> runs,
+                                         const TensorView& processed) {
+  output.confidences.resize(output.logprobs.size());
+  bool wanted = false;
+  for (size_t i = 0; i < sampling.sequences().size(); ++i) {
+    const SequenceRun& run = runs[static_cast<size_t>(sampling.sequences()[i])];
+    wanted = wanted || (run.proposal && run.proposal->wants_confidence);
+  }
+  if (!wanted) return;
+  std::copy(sampling.token_ids().begin(), sampling.token_ids().end(), logprob_rows.chosen.begin());
+  backend.TopLogprobs(logprob_rows.Args(processed, 0));
+  backend.Wait(backend.Record());
+  size_t at = output.token_ids.size();
+  for (size_t i = 0; i < sampling.sequences().size(); ++i) {
+    const SequenceRun& run = runs[static_cast<size_t>(sampling.sequences()[i])];
+    if (run.proposal && run.proposal->wants_confidence) {
+      const auto row = static_cast<size_t>(sampling.first_row(static_cast<int>(i)));
+      output.confidences[at] = std::exp(logprob_rows.logprobs[row]);
+    }
+    at += static_cast<size_t>(sampling.num_emitted(static_cast<int>(i)));
+  }
+}
+
+void ModelRunner::State::KeepProposals(std::span<const SequenceRun> runs,
+                                       const TensorView& processed) {
+  size_t count = 0;
+  int32_t first = 0;
+  for (size_t i = 0; i < sampling.sequences().size(); ++i) {
+    const SequenceRun& run = runs[static_cast<size_t>(sampling.sequences()[i])];
+    if (!run.proposal || run.proposal->keep_row < 0) continue;
+    if (count == 0) first = run.proposal->keep_row;
+    RA_CHECK_EQ(run.proposal->keep_row, first + static_cast<int32_t>(count));
+    row_index[count++] = sampling.first_row(static_cast<int>(i));
+  }
+  if (count == 0) return;
+  RA_CHECK(kept.rank == 2, "KeepProposals says where");
+  backend.GatherRows({.x = processed,
+                      .rows = std::span(row_index).first(count),
+                      .out = kept.Rows(first, static_cast<int64_t>(count))});
+}
+
 void ModelRunner::State::Sample(std::span<const SequenceRun> runs) {
   for (size_t s = 0; s < runs.size(); ++s) {
     const SequenceRun& run = runs[s];
     if (!run.wants_token) continue;
     const int rows = run.num_drafts + 1;
     RA_CHECK_LE(rows, MaxVerifyRows(limits));
-    const bool with_logprobs = run.sampling->num_logprobs >= 0;
+    const bool with_logprobs = NumLogprobs(run) >= 0;
     if (sampling.num_rows() + rows > limits.max_logit_rows ||
         (with_logprobs && sampling.num_logprob_rows() + rows > LogprobRows(limits))) {
       RunSlice(runs);
@@ -293,6 +350,7 @@ const ModelOutput& ModelRunner::Run(std::span<const SequenceRun> runs) {
   State& state = *state_;
   ModelOutput& output = state.output;
   output.token_ids.clear();
+  output.confidences.clear();
   output.offsets.assign(runs.size() + 1, 0);
   output.prompt_logprobs.resize(runs.size());
   state.input.Fill(runs);
@@ -308,6 +366,13 @@ const ModelOutput& ModelRunner::Run(std::span<const SequenceRun> runs) {
 
 void ModelRunner::CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) {
   state_->cache.CopyBlocks(from, to);
+}
+
+TensorView ModelRunner::draft_logits() const { return state_->DraftLogits(); }
+
+void ModelRunner::KeepProposals(const TensorView& rows) {
+  RA_CHECK(rows.rank == 0 || rows.RowElements() == state_->vocab(), "one vocabulary");
+  state_->kept = rows;
 }
 
 TensorView ModelRunner::LogitsOf(std::span<const int32_t> rows) { return state_->Head(rows); }

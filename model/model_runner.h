@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,17 @@
 #include "model/transformer.h"
 
 namespace runahead {
+
+// What sets a draft model's run apart: it proposes one token, which no client sees as such. It has
+// no drafts to judge and no logprobs.
+struct Proposal {
+  // Drafts proposed so far. They stand behind `output`, before the sampled row: penalties count
+  // them, TokenCounts does not.
+  std::span<const int32_t> pending = {};
+  NoisePurpose noise = NoisePurpose::kTarget;
+  bool wants_confidence = false;
+  int32_t keep_row = -1;  // where KeepProposals puts the row it was drawn from; -1: nowhere
+};
 
 // What one sequence runs in a step: q new tokens against its cached ones. The last num_drafts of
 // `tokens` are drafts to be judged.
@@ -35,6 +47,9 @@ struct SequenceRun {
   int num_suppressed_rows = 0;  // rows (from the first sampled one) that `suppressed` holds for
   bool wants_prompt_logprobs = false;  // of the tokens of this chunk
   int32_t next_prompt_token = -1;      // the prompt token after the chunk, where there is one
+  // [num_drafts] Rejection mode: each draft's row of draft_logits(), or -1; empty: one-hot drafts.
+  std::span<const int32_t> draft_rows = {};
+  std::optional<Proposal> proposal = std::nullopt;
 };
 
 // One step's result. Sequence s emitted tokens [offsets[s], offsets[s + 1]): its accepted drafts
@@ -43,6 +58,9 @@ struct ModelOutput {
   std::vector<int32_t> token_ids;
   std::vector<int32_t> offsets;            // [S + 1]
   std::vector<PositionLogprobs> logprobs;  // parallel to token_ids; default where nobody asked
+  // Parallel to token_ids: a proposed token's probability after filters (greedy: of the softmax of
+  // its row); 0 where nobody asked.
+  std::vector<float> confidences;
   // Prompt logprobs by sequence: row i of the chunk judged the prompt token after it, so a chunk of
   // q tokens has q rows where next_prompt_token is there, else q - 1.
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // [S]
@@ -60,6 +78,8 @@ struct RunnerLimits {
   int max_logit_rows = 512;  // R of one pass of the head; more are run in slices
   int max_context = 2048;
   int block_size = 16;
+  // Server-wide. kRejection takes another [max_logit_rows, V] f32 for what drafts were drawn from.
+  VerifyMode verify_mode = VerifyMode::kCoupled;
 };
 
 // Rows one sequence may verify in a step (1 + drafts), so that each sequence fits one slice, its
@@ -85,6 +105,13 @@ class ModelRunner final : public StepRunner {
 
   const ModelOutput& Run(std::span<const SequenceRun> runs) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
+
+  // Rejection mode: where a draft model keeps the rows its drafts were drawn from until the next
+  // Run judges them, [max_logit_rows, vocab_limit] f32 on the device. Else rank 0.
+  TensorView draft_logits() const;
+  // Of a draft model: every proposal with a keep_row leaves its processed logits in that row of
+  // `rows`, the target's draft_logits(). Keep rows of one Run ascend by one.
+  void KeepProposals(const TensorView& rows);
 
   // Raw logits of rows of the last Run, [R, vocab_limit] f32 on the device, valid until the next
   // call of any kind; for tests and tools. R <= max_logit_rows.

@@ -23,7 +23,8 @@ LogitParams ParamsOf(const SamplingParams& sampling) {
 
 }  // namespace
 
-SamplingInput::SamplingInput(int vocab_size) : adjust_index_(static_cast<size_t>(vocab_size)) {
+SamplingInput::SamplingInput(int vocab_size, VerifyMode mode)
+    : mode_(mode), adjust_index_(static_cast<size_t>(vocab_size)) {
   Clear();
 }
 
@@ -40,13 +41,17 @@ void SamplingInput::Clear() {
   rows_.clear();
   row_offsets_.assign(1, 0);
   drafts_.clear();
+  draft_rows_.clear();
 }
 
 void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   RA_CHECK(run.sampling != nullptr);
   const SamplingParams& sampling = *run.sampling;
   const int num_rows_of_run = run.num_drafts + 1;
+  const int num_logprobs = run.proposal.has_value() ? -1 : sampling.num_logprobs;
   const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
+  RA_CHECK(run.draft_rows.empty() || run.draft_rows.size() == drafts.size());
+  RA_CHECK(!run.proposal.has_value() || run.num_drafts == 0, "a proposal judges nothing");
   if (sampling.HasPenalties() && run.counts != nullptr) {
     run.counts->Update(run.prompt, run.output);
   } else if (sampling.HasPenalties()) {
@@ -55,7 +60,7 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   }
   const int context = run.num_computed + static_cast<int>(run.tokens.size());
   for (int row = 0; row < num_rows_of_run; ++row) {
-    if (sampling.num_logprobs >= 0) logprob_rows_.push_back(num_rows());
+    if (num_logprobs >= 0) logprob_rows_.push_back(num_rows());
     step_rows_.push_back(row_end - num_rows_of_run + row);
     params_.push_back(ParamsOf(sampling));
     AddAdjusts(run, row);
@@ -64,10 +69,14 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
     allowed_offsets_.push_back(static_cast<int32_t>(allowed_.size()));
     rows_.push_back({.key = {.seed = sampling.seed, .choice = run.choice},
                      .position = static_cast<uint32_t>(context - run.num_drafts + row),
-                     .greedy = sampling.IsGreedy()});
-    drafts_.push_back(row < run.num_drafts ? drafts[static_cast<size_t>(row)] : -1);
+                     .greedy = sampling.IsGreedy(),
+                     .purpose = run.proposal ? run.proposal->noise : NoisePurpose::kTarget});
+    const bool judges = row < run.num_drafts;
+    drafts_.push_back(judges ? drafts[static_cast<size_t>(row)] : -1);
+    draft_rows_.push_back(
+        judges && !run.draft_rows.empty() ? run.draft_rows[static_cast<size_t>(row)] : -1);
   }
-  max_top_logprobs_ = std::max(max_top_logprobs_, sampling.num_logprobs);
+  max_top_logprobs_ = std::max(max_top_logprobs_, num_logprobs);
   sequences_.push_back(sequence);
   row_offsets_.push_back(num_rows());
 }
@@ -95,10 +104,11 @@ void SamplingInput::AddAdjusts(const SequenceRun& run, int row) {
   if (sampling.HasPenalties()) {
     counts = run.counts != nullptr ? run.counts : &uncached_counts_;
     adjusts_.insert(adjusts_.end(), counts->entries().begin(), counts->entries().end());
-    const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
-    for (const int32_t draft : drafts.first(static_cast<size_t>(row))) {
-      ++AdjustOf(draft, counts).output_count;
-    }
+    const auto drafts =
+        run.proposal
+            ? run.proposal->pending
+            : run.tokens.last(static_cast<size_t>(run.num_drafts)).first(static_cast<size_t>(row));
+    for (const int32_t draft : drafts) ++AdjustOf(draft, counts).output_count;
   }
   for (const auto& [token, bias] : sampling.logit_bias) {
     AdjustOf(token, counts).bias = bias <= kBanBias ? kBanned : bias;
@@ -121,8 +131,8 @@ ProcessLogitsArgs SamplingInput::ProcessArgs(const TensorView& logits,
           .survivors = survivors};
 }
 
-SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits,
-                                           const SurvivorsView& survivors) {
+SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits, const SurvivorsView& survivors,
+                                           const TensorView& draft_logits) {
   token_ids_.resize(step_rows_.size());
   num_accepted_.resize(sequences_.size());
   return {.logits = logits,
@@ -130,8 +140,9 @@ SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits,
           .rows = rows_,
           .row_offsets = row_offsets_,
           .drafts = drafts_,
-          .draft_probs = {},
-          .mode = VerifyMode::kCoupled,
+          .draft_logits = draft_logits,
+          .draft_rows = draft_rows_,
+          .mode = mode_,
           .token_ids = token_ids_,
           .num_accepted = num_accepted_};
 }

@@ -14,7 +14,7 @@ namespace runahead {
 // from step to step.
 class SamplingInput {
  public:
-  explicit SamplingInput(int vocab_size);
+  SamplingInput(int vocab_size, VerifyMode mode);
 
   void Clear();
   // Adds the 1 + num_drafts last rows of run `sequence`, whose rows of the step end before
@@ -29,8 +29,10 @@ class SamplingInput {
   int max_top_logprobs() const { return max_top_logprobs_; }
 
   ProcessLogitsArgs ProcessArgs(const TensorView& logits, const SurvivorsView& survivors) const;
-  // Outputs land in token_ids and num_accepted below.
-  SampleVerifyArgs SampleArgs(const TensorView& logits, const SurvivorsView& survivors);
+  // Outputs land in token_ids and num_accepted below. `draft_logits`: what the runs' draft_rows
+  // name.
+  SampleVerifyArgs SampleArgs(const TensorView& logits, const SurvivorsView& survivors,
+                              const TensorView& draft_logits);
 
   std::span<const int32_t> token_ids() const { return token_ids_; }  // [R]
   int num_emitted(int i) const { return num_accepted_[static_cast<size_t>(i)] + 1; }
@@ -40,6 +42,7 @@ class SamplingInput {
   void AddAdjusts(const SequenceRun& run, int row);
   TokenAdjust& AdjustOf(int32_t token, const TokenCounts* counts);
 
+  VerifyMode mode_;
   std::vector<int32_t> step_rows_;
   std::vector<int32_t> logprob_rows_;
   std::vector<int32_t> sequences_;
@@ -52,6 +55,7 @@ class SamplingInput {
   std::vector<SampleRow> rows_;
   std::vector<int32_t> row_offsets_;
   std::vector<int32_t> drafts_;
+  std::vector<int32_t> draft_rows_;
   std::vector<int32_t> token_ids_;
   std::vector<int32_t> num_accepted_;
   TokenCounts uncached_counts_;

@@ -41,15 +41,15 @@ class RowSampler {
       return token == draft;
     }
     const float highest = Highest();
-    const double sum = SumExp(highest);
-    const double p = std::exp(double{logits_[draft]} - highest) / sum;
-    const bool one_hot = args_.draft_probs.rank == 0;
-    const double q = one_hot ? 1 : double{args_.draft_probs.Row<float>(row_)[draft]};
+    const SoftmaxRow p = {logits_, highest, SumExp(highest)};
+    const int32_t row =
+        args_.draft_logits.rank == 0 ? -1 : args_.draft_rows[static_cast<size_t>(row_)];
+    const SoftmaxRow q = row >= 0 ? DraftRow(row) : SoftmaxRow{};
     const double coin =
         UniformOpen(NoiseWords(name_.key, name_.position, NoisePurpose::kAccept, 0)[0]);
     token = draft;
-    if (coin * q < p) return true;
-    token = one_hot ? DrawWithout(draft) : DrawResidual(highest, sum);
+    if (coin * (row >= 0 ? Probability(q, draft) : 1) < Probability(p, draft)) return true;
+    token = row >= 0 ? DrawResidual(p, q) : DrawWithout(draft);
     return false;
   }
 
@@ -82,6 +82,16 @@ class RowSampler {
     return sum;
   }
 
+  SoftmaxRow DraftRow(int32_t row) const {
+    const float* logits = args_.draft_logits.Row<float>(row);
+    const float highest = kernels_.max(logits, vocab_);
+    return {logits, highest, kernels_.sum_exp(logits, vocab_, highest)};
+  }
+
+  static double Probability(const SoftmaxRow& row, int32_t id) {
+    return std::exp(double{row.logits[id]} - row.highest) / row.sum;
+  }
+
   // The residual of a one-hot draft is the target without it.
   int32_t DrawWithout(int32_t draft) const {
     const float own = logits_[draft];
@@ -91,19 +101,20 @@ class RowSampler {
     return token;
   }
 
-  int32_t DrawResidual(float highest, double sum) const {
-    const float* q = args_.draft_probs.Row<float>(row_);
+  int32_t DrawResidual(const SoftmaxRow& p, const SoftmaxRow& q) const {
     scratch_.values.resize(static_cast<size_t>(vocab_));
     float* residual = scratch_.values.data();
     if (is_listed_) {
       for (const int32_t id : listed_) {
-        const double rest = std::exp(double{logits_[id]} - highest) / sum - q[id];
+        const double rest = Probability(p, id) - Probability(q, id);
         residual[id] = rest > 0 ? static_cast<float>(std::log(rest)) : kBanned;
       }
     } else {
-      kernels_.residual(logits_, q, vocab_, highest, sum, residual);
+      kernels_.residual(p, q, vocab_, residual);
     }
-    return DrawFrom(residual, NoisePurpose::kResidual);
+    const int32_t token = DrawFrom(residual, NoisePurpose::kResidual);
+    // Rounding may leave nothing of a residual that is next to nothing.
+    return residual[token] > kBanned ? token : DrawFrom(logits_, NoisePurpose::kResidual);
   }
 
   const SampleVerifyArgs& args_;
@@ -129,7 +140,7 @@ int32_t JudgeRow(const SampleVerifyArgs& args, int64_t row, const RowSampler& sa
   if (args.mode == VerifyMode::kRejection) {
     accepted = sampler.Judge(draft, token);
   } else {
-    token = sampler.Draw(NoisePurpose::kTarget);
+    token = sampler.Draw(args.rows[static_cast<size_t>(row)].purpose);
     accepted = token == draft;
   }
   return token;

@@ -53,37 +53,43 @@ class RowSampler {
       token = Draw(NoisePurpose::kTarget);
       return token == draft;
     }
-    const std::vector<double> p = Probabilities();
-    const double q = DraftProbability(draft);
+    const std::vector<double> p = Softmax(args_.logits.Row<float>(r_));
+    const std::vector<double> q = DraftProbabilities(draft);
     const double coin =
         UniformOpen(NoiseWords(row_.key, row_.position, NoisePurpose::kAccept, 0)[0]);
     token = draft;
-    if (coin * q < p[static_cast<size_t>(draft)]) return true;
+    if (coin * q[static_cast<size_t>(draft)] < p[static_cast<size_t>(draft)]) return true;
     token = ArgMax(vocab_, [&](int32_t id) {
-      const double of_draft =
-          args_.draft_probs.rank == 0 ? (id == draft ? 1.0 : 0.0) : DraftProbability(id);
-      const double residual = p[static_cast<size_t>(id)] - of_draft;
+      const double residual = p[static_cast<size_t>(id)] - q[static_cast<size_t>(id)];
       if (!(residual > 0)) return kBanned;
       return std::log(residual) + Gumbel(row_, NoisePurpose::kResidual, id);
     });
+    // Rounding may leave nothing of a residual that is next to nothing.
+    const auto drawn = static_cast<size_t>(token);
+    if (!(p[drawn] > q[drawn])) token = Draw(NoisePurpose::kResidual);
     return false;
   }
 
  private:
   double Logit(int32_t id) const { return args_.logits.Row<float>(r_)[id]; }
 
-  double DraftProbability(int32_t id) const {
-    return args_.draft_probs.rank == 0 ? 1 : double{args_.draft_probs.Row<float>(r_)[id]};
+  // What `draft` was drawn from.
+  std::vector<double> DraftProbabilities(int32_t draft) const {
+    const int32_t row =
+        args_.draft_logits.rank == 0 ? -1 : args_.draft_rows[static_cast<size_t>(r_)];
+    if (row >= 0) return Softmax(args_.draft_logits.Row<float>(row));
+    std::vector<double> one_hot(static_cast<size_t>(vocab_));
+    one_hot[static_cast<size_t>(draft)] = 1;
+    return one_hot;
   }
 
-  // softmax of the processed logits
-  std::vector<double> Probabilities() const {
+  std::vector<double> Softmax(const float* logits) const {
     std::vector<double> p(static_cast<size_t>(vocab_));
     double highest = kBanned;
-    for (int32_t id = 0; id < vocab_; ++id) highest = std::max(highest, Logit(id));
+    for (int32_t id = 0; id < vocab_; ++id) highest = std::max(highest, double{logits[id]});
     double total = 0;
     for (int32_t id = 0; id < vocab_; ++id) {
-      total += p[static_cast<size_t>(id)] = std::exp(Logit(id) - highest);
+      total += p[static_cast<size_t>(id)] = std::exp(logits[id] - highest);
     }
     for (double& value : p) value /= total;
     return p;
@@ -100,7 +106,7 @@ int32_t JudgeRow(const SampleVerifyArgs& args, int64_t r, bool& accepted) {
   const RowSampler sampler(args, r);
   const int32_t draft = args.drafts[static_cast<size_t>(r)];
   if (args.mode == VerifyMode::kCoupled) {
-    const int32_t token = sampler.Draw(NoisePurpose::kTarget);
+    const int32_t token = sampler.Draw(args.rows[static_cast<size_t>(r)].purpose);
     accepted = token == draft;
     return token;
   }

@@ -16,7 +16,8 @@ struct Batch {
   std::vector<SampleRow> rows;
   std::vector<int32_t> row_offsets = {0};
   std::vector<int32_t> drafts;
-  std::vector<float> draft_probs;  // [R, V], or empty: one-hot
+  std::vector<float> draft_logits;  // [D, V], or empty: one-hot
+  std::vector<int32_t> draft_rows;  // [R]
   std::vector<int32_t> survivor_ids;
   std::vector<int32_t> survivor_counts;
   VerifyMode mode = VerifyMode::kCoupled;
@@ -49,8 +50,11 @@ struct Batch {
     args.rows = rows;
     args.row_offsets = row_offsets;
     args.drafts = drafts;
-    if (!draft_probs.empty())
-      args.draft_probs = {draft_probs.data(), DType::kF32, {num_rows, vocab}};
+    if (!draft_logits.empty()) {
+      const int64_t num_draft_rows = static_cast<int64_t>(draft_logits.size()) / vocab;
+      args.draft_logits = {draft_logits.data(), DType::kF32, {num_draft_rows, vocab}};
+      args.draft_rows = draft_rows;
+    }
     args.mode = mode;
     args.token_ids = token_ids;
     args.num_accepted = num_accepted;
@@ -236,12 +240,58 @@ TEST_P(SampleVerifyTest, DrawsFollowTheDistribution) {
   EXPECT_GT(ChiSquareZ(counts, wrong), 5);
 }
 
+TEST_P(SampleVerifyTest, ADraftModelsOwnNoiseIsAnother) {
+  std::mt19937 rng(6);
+  const std::vector<float> logits = RandomFloats(300, rng, 0.1);
+  const SampleRow row = {.key = {.seed = 21}, .position = 9};
+  for (const int i : {0, 1, 15}) {
+    SampleRow own = row;
+    own.purpose = DraftNoise(i);
+    const int32_t token = Sample(*backend_, logits, own);
+    EXPECT_NE(token, Sample(*backend_, logits, row)) << "one in 300 by chance; the seed is fixed";
+    const auto score = [&](int32_t id) {
+      return static_cast<double>(logits[static_cast<size_t>(id)]) + NoiseOf(row, DraftNoise(i), id);
+    };
+    for (int32_t id = 0; id < 300; ++id) ASSERT_LE(score(id), score(token) + 40 * 128 * kEpsF32);
+  }
+}
+
+// A draft drawn from the target's own distribution is never refused, and one that the target bans
+// always is; both beside one-hot drafts in the same call.
+TEST_P(SampleVerifyTest, RejectionJudgesEachDraftByItsOwnRow) {
+  std::mt19937 rng(7);
+  std::vector<float> p = RandomFloats(100, rng);
+  p[33] = -kInf;
+  std::vector<float> sure(100, -kInf);
+  sure[33] = 0;
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    Batch batch;
+    batch.mode = VerifyMode::kRejection;
+    batch.draft_logits = sure;                                                // row 0
+    batch.draft_logits.insert(batch.draft_logits.end(), p.begin(), p.end());  // row 1
+    SampleRow drawn = {.key = {.seed = seed}, .position = 5, .purpose = DraftNoise(0)};
+    const int32_t own = Sample(*backend_, p, drawn);
+    const SampleRow row = {.key = {.seed = seed}, .position = 5};
+    batch.Add(p, {own}, row);
+    batch.Add(p, {33}, row);
+    batch.Add(p, {33}, row);
+    batch.draft_rows = {1, -1, 0, -1, -1, -1};
+    batch.Run(*backend_);
+    EXPECT_EQ(batch.num_accepted, (std::vector<int32_t>{1, 0, 0}));
+    EXPECT_EQ(batch.token_ids[0], own);
+    EXPECT_NE(batch.token_ids[2], 33);
+    // p without a token it has not: both residuals are p.
+    EXPECT_EQ(batch.token_ids[2], batch.token_ids[4]);
+  }
+}
+
 // One draft from q, judged by p: whatever is kept follows p, at the acceptance rate sum min(p, q).
 TEST_P(SampleVerifyTest, RejectionKeepsTheDistribution) {
   std::mt19937 rng(5);
   const std::vector<float> logits = RandomFloats(23, rng, 1);
   const std::vector<double> p = SoftmaxOf(logits);
-  const std::vector<double> q = SoftmaxOf(RandomFloats(23, rng, 1));
+  const std::vector<float> draft_logits = RandomFloats(23, rng, 1);
+  const std::vector<double> q = SoftmaxOf(draft_logits);
   std::discrete_distribution<int32_t> draw(q.begin(), q.end());
   for (const bool one_hot : {false, true}) {
     for (const bool listed : {false, true}) {
@@ -252,8 +302,9 @@ TEST_P(SampleVerifyTest, RejectionKeepsTheDistribution) {
       for (uint32_t i = 0; i < kDraws; ++i) {
         batch.Add(logits, {draw(rng)}, {.key = {.seed = i}, .position = 7});
       }
+      if (!one_hot) batch.draft_logits = draft_logits;
       for (int i = 0; i < 2 * kDraws; ++i) {
-        if (!one_hot) batch.draft_probs.insert(batch.draft_probs.end(), q.begin(), q.end());
+        batch.draft_rows.push_back(i % 2 == 0 ? 0 : -1);
         if (!listed) continue;
         batch.survivor_counts.push_back(23);
         for (int32_t id = 0; id < 23; ++id) batch.survivor_ids.push_back(id);

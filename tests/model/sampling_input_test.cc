@@ -29,7 +29,7 @@ class SamplingInputTest : public testing::Test {
  protected:
   ProcessLogitsArgs Args() { return input_.ProcessArgs({}, {}); }
 
-  SamplingInput input_{32};
+  SamplingInput input_{32, VerifyMode::kRejection};
   std::vector<int32_t> tokens_ = {7, 8, 9};
   std::vector<int32_t> prompt_ = {1, 2, 2};
   std::vector<int32_t> output_ = {2, 5, 7};
@@ -47,7 +47,7 @@ TEST_F(SamplingInputTest, PlainSequencesNeedNothing) {
   EXPECT_THAT(Args().adjust_offsets, ElementsAre(0, 0, 0));
   EXPECT_THAT(Args().allowed_offsets, ElementsAre(0, 0, 0));
   EXPECT_EQ(Args().params[1].top_k, 3);
-  const SampleVerifyArgs sample = input_.SampleArgs({}, {});
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {}, {});
   EXPECT_TRUE(sample.rows[0].greedy);
   EXPECT_FALSE(sample.rows[1].greedy);
   EXPECT_EQ(sample.rows[0].position, 13u);  // the token after 10 cached and 3 new ones
@@ -63,7 +63,7 @@ TEST_F(SamplingInputTest, DraftsGetARowEachAtTheirOwnPositions) {
   EXPECT_THAT(input_.step_rows(), ElementsAre(0, 1, 2));
   EXPECT_THAT(input_.logprob_rows(), ElementsAre(0, 1, 2));
   EXPECT_EQ(input_.max_top_logprobs(), 2);
-  const SampleVerifyArgs sample = input_.SampleArgs({}, {});
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {}, {});
   EXPECT_THAT(sample.drafts, ElementsAre(8, 9, -1));
   EXPECT_EQ(sample.rows[0].position, 11u);
   EXPECT_EQ(sample.rows[2].position, 13u);

@@ -116,6 +116,13 @@ struct NoiseName {
   uint32_t purpose = 0;
 };
 
+// A row of logits as a distribution: p(i) = exp(logits[i] - highest) / sum.
+struct SoftmaxRow {
+  const float* logits = nullptr;  // [V]
+  float highest = 0;
+  double sum = 0;
+};
+
 // How many tokens of a row lie how far below its highest logit, and their mass in e^(logit -
 // highest).
 static constexpr int kBuckets = 1024;
@@ -144,10 +151,8 @@ struct KernelTable {
   int64_t (*collect)(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
                      int64_t capacity);
   void (*histogram)(const float* logits, int64_t vocab, float highest, LogitHistogram& out);
-  // out[i] = log(max(0, exp(logits[i] - highest) / sum - q[i])): the residual of rejection
-  // sampling.
-  void (*residual)(const float* logits, const float* q, int64_t vocab, float highest, double sum,
-                   float* out);
+  // out[i] = log(max(0, p(i) - q(i))): the residual of rejection sampling.
+  void (*residual)(const SoftmaxRow& p, const SoftmaxRow& q, int64_t vocab, float* out);
   // The machine's ceilings (roofline.h): reads a stream, or keeps every multiplier busy; both
   // return something the compiler cannot leave out.
   float (*read_stream)(const void* data, int64_t bytes);

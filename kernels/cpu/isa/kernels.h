@@ -23,8 +23,7 @@ int64_t CountGreater(const float* logits, int64_t vocab, float bound);
 int64_t Collect(const float* logits, int64_t vocab, float bound, bool or_equal, int32_t* ids,
                 int64_t capacity);
 void Histogram(const float* logits, int64_t vocab, float highest, LogitHistogram& out);
-void Residual(const float* logits, const float* q, int64_t vocab, float highest, double sum,
-              float* out);
+void Residual(const SoftmaxRow& p, const SoftmaxRow& q, int64_t vocab, float* out);
 float ReadStream(const void* data, int64_t bytes);
 float SpinBf16(int64_t iterations, double& operations);
 float SpinF32(int64_t iterations, double& operations);

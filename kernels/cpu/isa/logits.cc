@@ -207,12 +207,13 @@ void Histogram(const float* logits, int64_t vocab, float highest, LogitHistogram
   }
 }
 
-void Residual(const float* logits, const float* q, int64_t vocab, float highest, double sum,
-              float* out) {
-  const auto inverse = static_cast<float>(1 / sum);
+void Residual(const SoftmaxRow& p, const SoftmaxRow& q, int64_t vocab, float* out) {
+  const auto probability = [](auto d, const SoftmaxRow& row, int64_t i) HWY_ATTR {
+    const auto e = Exp(d, hn::Sub(hn::LoadU(d, row.logits + i), hn::Set(d, row.highest)));
+    return hn::Mul(e, hn::Set(d, static_cast<float>(1 / row.sum)));
+  };
   ForLanes(vocab, [&](auto d, int64_t i) HWY_ATTR {
-    const auto e = Exp(d, hn::Sub(hn::LoadU(d, logits + i), hn::Set(d, highest)));
-    const auto rest = hn::Sub(hn::Mul(e, hn::Set(d, inverse)), hn::LoadU(d, q + i));
+    const auto rest = hn::Sub(probability(d, p, i), probability(d, q, i));
     const auto smallest = hn::Set(d, 0x1p-126f);
     const auto log = Log(d, hn::Max(rest, smallest));
     hn::StoreU(hn::IfThenElse(hn::Ge(rest, smallest), log, hn::Set(d, kBanned)), d, out + i);
