@@ -262,6 +262,7 @@ def test_sigterm_finishes_streams_and_exits_0(api, endless_model):
         waiter = threading.Thread(target=lambda: code.append(server.terminate()))
         waiter.start()
         rest = collect(stream)
+        channel.close()  # an idle grpcio channel hears of the server's end only every 5 s
         waiter.join()
     assert code == [0]
     assert rest[3].completion_tokens == 1000
