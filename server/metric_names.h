@@ -86,18 +86,55 @@ inline constexpr MetricInfo kPromptSize = {"runahead_request_prompt_tokens", kHi
                                            "Prompt length of one request"};
 inline constexpr MetricInfo kGeneratedSize = {"runahead_request_generated_tokens", kHistogram, "",
                                               "Tokens generated for one request"};
+inline constexpr MetricInfo kDrafts = {
+    "runahead_spec_decode_drafts_total", kCounter, "drafter",
+    "Drafts: what one sequence had the target judge in one step, by who proposed it"};
+inline constexpr MetricInfo kDraftTokens = {"runahead_spec_decode_draft_tokens_total", kCounter,
+                                            "drafter", "Tokens of those drafts"};
+inline constexpr MetricInfo kAcceptedTokens = {"runahead_spec_decode_accepted_tokens_total",
+                                               kCounter, "drafter",
+                                               "Tokens of drafts that the target agreed with"};
+inline constexpr MetricInfo kDraftTokensAt = {
+    "runahead_spec_decode_draft_tokens_per_position_total", kCounter, "drafter, position",
+    "Tokens of drafts by their position in the draft, 0 to 15"};
+inline constexpr MetricInfo kAcceptedTokensAt = {
+    "runahead_spec_decode_accepted_tokens_per_position_total", kCounter, "drafter, position",
+    "Accepted tokens by their position in the draft, 0 to 15"};
+inline constexpr MetricInfo kAcceptedLength = {"runahead_spec_decode_acceptance_length_tokens",
+                                               kHistogram, "drafter",
+                                               "Accepted tokens of one draft"};
+inline constexpr MetricInfo kTokensPerRun = {
+    "runahead_spec_decode_tokens_per_step", kHistogram, "",
+    "Tokens one target step gave one sequence: 1 without drafts, accepted drafts and 1 with them"};
+inline constexpr MetricInfo kDraftSeconds = {"runahead_spec_decode_draft_seconds", kHistogram, "",
+                                             "Drafters' part of a step that drafted or caught up"};
+inline constexpr MetricInfo kVerifySeconds = {"runahead_spec_decode_verify_seconds", kHistogram, "",
+                                              "Target's part of a step that judged drafts"};
+inline constexpr MetricInfo kCatchUpTokens = {
+    "runahead_spec_decode_catch_up_tokens_total", kCounter, "",
+    "Tokens the draft model ran to come level with the target"};
+inline constexpr MetricInfo kDraftLength = {
+    "runahead_spec_decode_draft_length_tokens", kGauge, "",
+    "Current k: mean draft length over the sequences of the last decode step"};
+inline constexpr MetricInfo kLossSeconds = {
+    "runahead_spec_decode_loss_seconds", kGauge, "",
+    "Balance of the ledger: time speculation has cost over time it saved, negative when it gained"};
+inline constexpr MetricInfo kResting = {"runahead_spec_decode_resting", kGauge, "",
+                                        "1 while the ledger forbids drafts, else 0"};
 inline constexpr MetricInfo kBuildInfo = {"runahead_build_info", kGauge,
                                           "version, backend, quantization",
                                           "Always 1; the labels say what runs"};
 
 inline constexpr std::array kAll = {
-    kReceived,        kFinished,        kRejected,          kCancelled,    kExpired,
-    kFailed,          kWaiting,         kRunning,           kPromptTokens, kCachedTokens,
-    kGeneratedTokens, kDiscardedTokens, kPrefixQueries,     kPrefixHits,   kPreemptions,
-    kSteps,           kBlocks,          kUtilization,       kQueueSeconds, kPrefillSeconds,
-    kDecodeSeconds,   kTtftSeconds,     kInterTokenSeconds, kE2eSeconds,   kStepSeconds,
-    kHostSeconds,     kBatchSequences,  kBatchTokens,       kPromptSize,   kGeneratedSize,
-    kBuildInfo};
+    kReceived,        kFinished,        kRejected,          kCancelled,     kExpired,
+    kFailed,          kWaiting,         kRunning,           kPromptTokens,  kCachedTokens,
+    kGeneratedTokens, kDiscardedTokens, kPrefixQueries,     kPrefixHits,    kPreemptions,
+    kSteps,           kBlocks,          kUtilization,       kQueueSeconds,  kPrefillSeconds,
+    kDecodeSeconds,   kTtftSeconds,     kInterTokenSeconds, kE2eSeconds,    kStepSeconds,
+    kHostSeconds,     kBatchSequences,  kBatchTokens,       kPromptSize,    kGeneratedSize,
+    kDrafts,          kDraftTokens,     kAcceptedTokens,    kDraftTokensAt, kAcceptedTokensAt,
+    kAcceptedLength,  kTokensPerRun,    kDraftSeconds,      kVerifySeconds, kCatchUpTokens,
+    kDraftLength,     kLossSeconds,     kResting,           kBuildInfo};
 
 }  // namespace metric
 }  // namespace runahead

@@ -140,6 +140,33 @@ void AddTimes(const MetricsSnapshot& s, const Labels& labels, FamilyBuilder& out
   out.Histogram(metric::kGeneratedSize, labels, s.request_generated_tokens);
 }
 
+void AddDrafter(const DrafterCounts& counts, const Labels& labels, FamilyBuilder& out) {
+  out.Counter(metric::kDrafts, labels, counts.drafts);
+  out.Counter(metric::kDraftTokens, labels, counts.drafted_tokens);
+  out.Counter(metric::kAcceptedTokens, labels, counts.accepted_tokens);
+  for (size_t i = 0; i < counts.drafted_at.size(); ++i) {
+    const Labels at = With(labels, "position", std::to_string(i));
+    out.Counter(metric::kDraftTokensAt, at, counts.drafted_at[i]);
+    out.Counter(metric::kAcceptedTokensAt, at, counts.accepted_at[i]);
+  }
+  out.Histogram(metric::kAcceptedLength, labels, counts.accepted_length);
+}
+
+void AddSpeculation(const MetricsSnapshot& s, const Labels& labels, FamilyBuilder& out) {
+  for (const DrafterKind kind :
+       {DrafterKind::kModel, DrafterKind::kNgram, DrafterKind::kPrediction, DrafterKind::kSelf}) {
+    AddDrafter(s.drafters[static_cast<size_t>(kind)], With(labels, "drafter", DrafterName(kind)),
+               out);
+  }
+  out.Histogram(metric::kTokensPerRun, labels, s.tokens_per_run);
+  out.Histogram(metric::kDraftSeconds, labels, s.draft_seconds);
+  out.Histogram(metric::kVerifySeconds, labels, s.verify_seconds);
+  out.Counter(metric::kCatchUpTokens, labels, s.draft_catch_up_tokens);
+  out.Gauge(metric::kDraftLength, labels, s.draft_length);
+  out.Gauge(metric::kLossSeconds, labels, s.speculation_loss_seconds);
+  out.Gauge(metric::kResting, labels, s.speculation_rests ? 1 : 0);
+}
+
 }  // namespace
 
 // A Collectable rather than prometheus::Family objects: those are updated one by one, and a scrape
@@ -153,6 +180,7 @@ struct MetricsExporter::Registry final : prometheus::Collectable {
       AddRequests(snapshot, labels, out);
       AddTokens(snapshot, labels, out);
       AddTimes(snapshot, labels, out);
+      AddSpeculation(snapshot, labels, out);
     }
     Labels labels = With({}, "version", build.version);
     labels = With(labels, "backend", build.backend);

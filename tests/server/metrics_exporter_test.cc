@@ -86,6 +86,54 @@ TEST_F(MetricsExporterTest, HistogramBucketsAreCumulativeAndEndAtTheCount) {
   EXPECT_EQ(series[prefix + "_count{model=\"demo\"}"], 3);
 }
 
+TEST_F(MetricsExporterTest, DraftsAreToldByDrafterAndPosition) {
+  metrics_.Update([](MetricsSnapshot& s) {
+    DrafterCounts& model = s.drafters[static_cast<size_t>(DrafterKind::kModel)];
+    model.drafts = 2;
+    model.drafted_tokens = 5;
+    model.accepted_tokens = 3;
+    model.drafted_at[0] = model.drafted_at[1] = 2;
+    model.drafted_at[2] = 1;
+    model.accepted_at[0] = 2;
+    model.accepted_at[1] = 1;
+    model.accepted_length.Observe(2);
+    model.accepted_length.Observe(1);
+    s.tokens_per_run.Observe(3);
+    s.draft_catch_up_tokens = 7;
+    s.draft_length = 2.5;
+    s.speculation_loss_seconds = -0.25;
+    s.speculation_rests = true;
+  });
+  auto series = Scrape();
+  const std::string prefix = "runahead_spec_decode_";
+  const std::string model = "{model=\"demo\",drafter=\"model\"}";
+  EXPECT_EQ(series[prefix + "drafts_total" + model], 2);
+  EXPECT_EQ(series[prefix + "draft_tokens_total" + model], 5);
+  EXPECT_EQ(series[prefix + "accepted_tokens_total" + model], 3);
+  EXPECT_EQ(series[prefix + "acceptance_length_tokens_count" + model], 2);
+  EXPECT_EQ(series[prefix + "acceptance_length_tokens_sum" + model], 3);
+  EXPECT_EQ(series[prefix + "drafts_total{model=\"demo\",drafter=\"ngram\"}"], 0);
+  const auto at = [&](const char* name, int position) {
+    return series[prefix + name +
+                  "_per_position_total{model=\"demo\",drafter=\"model\",position=\"" +
+                  std::to_string(position) + "\"}"];
+  };
+  double drafted = 0;
+  double accepted = 0;
+  for (int i = 0; i < kMaxDrafts; ++i) {
+    EXPECT_LE(at("accepted_tokens", i), at("draft_tokens", i));
+    drafted += at("draft_tokens", i);
+    accepted += at("accepted_tokens", i);
+  }
+  EXPECT_EQ(drafted, 5);
+  EXPECT_EQ(accepted, 3);
+  EXPECT_EQ(series[prefix + "tokens_per_step_sum{model=\"demo\"}"], 3);
+  EXPECT_EQ(series[prefix + "catch_up_tokens_total{model=\"demo\"}"], 7);
+  EXPECT_EQ(series[prefix + "draft_length_tokens{model=\"demo\"}"], 2.5);
+  EXPECT_EQ(series[prefix + "loss_seconds{model=\"demo\"}"], -0.25);
+  EXPECT_EQ(series[prefix + "resting{model=\"demo\"}"], 1);
+}
+
 TEST_F(MetricsExporterTest, ModelsShareAFamily) {
   Metrics other;
   exporter_.AddModel("other", other);
