@@ -97,3 +97,24 @@ def test_the_pair_shares_one_tokenizer_and_stays_small():
         sum(path.stat().st_size for path in (ROOT / "models/demo").rglob("*") if path.is_file())
         <= 20 << 20
     )
+
+
+def test_the_draft_starts_with_copying():
+    torch = pytest.importorskip("torch")
+    from tools.demo_model.induction import start_copying
+    from tools.demo_model.model import SHAPES, Llama
+
+    torch.manual_seed(3)
+    unit = torch.randint(6, 2048, (8, 30))
+    ids = torch.cat([unit, unit, unit], 1)
+
+    def copied(draft) -> float:
+        """Share of the repeats that are among the two likeliest tokens."""
+        with torch.no_grad():
+            likeliest = draft(ids[:, :-1])[:, 30:].topk(2).indices
+        return (likeliest == ids[:, 31:, None]).any(-1).float().mean().item()
+
+    draft = Llama(SHAPES["draft"])
+    assert copied(draft) < 0.02
+    start_copying(draft)
+    assert copied(draft) > 0.2

@@ -4,6 +4,7 @@ python -m tools.demo_model.export --shape target --weights RUNDIR/weights.pt --t
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -77,7 +78,8 @@ def load(folder: pathlib.Path, shape: str, dtype: torch.dtype = torch.float32) -
     """The exported model back as our module, for evaluation of exactly what is shipped."""
     from safetensors.torch import load_file
 
-    model = Llama(SHAPES[shape])
+    theta = json.loads((folder / "config.json").read_text())["rope_theta"]
+    model = Llama(dataclasses.replace(SHAPES[shape], rope_theta=theta))
     model.load_state_dict(
         {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
     )

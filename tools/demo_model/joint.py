@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .distill import hybrid_loss
+from .induction import start_copying
 from .model import SHAPES, Llama
 from .train import Task, add_run_arguments, held_out_mean, start, weighted_loss
 
@@ -23,6 +24,7 @@ class Pair(nn.Module):
     def __init__(self):
         super().__init__()
         self.target, self.draft = Llama(SHAPES["target"]), Llama(SHAPES["draft"])
+        start_copying(self.draft)
 
 
 def joint_loss(pair: Pair, ids: torch.Tensor, weights: torch.Tensor):
