@@ -5,7 +5,7 @@ corpus copies. Two heads in a row do it ("induction", Elhage et al. 2021, Olsson
 
     layer 0, KV head 0        attends one token back (a key and a query that depend on the position alone) and notes in 32
                               directions of the stream, which no embedding uses yet, which token stood there
-    layer 1, both KV heads    the query is the present token, the key the note: they meet where the token before was this one;
+    layer 1, two KV heads     the query is the present token, the key the note: they meet where the token before was this one;
                               the value is the token that stands there, written where the output embedding reads it
 
 Nothing is frozen: from the first step on these weights train as all others do.
@@ -23,6 +23,7 @@ NOTE_LENGTH = 0.7  # of the embedding's
 BACK_WEIGHTS = (9.0, 3.0, 1.5, 1.5)  # logit of the fastest rotary pairs where they meet
 FIRST_SLOW_PAIR = 6  # pairs that turn by less than a radian in a hundred tokens (theta 500 000)
 MATCH_LOGIT = 12.0  # of a token with its own note
+COPY_HEADS = 2  # each writes 32 numbers of the token it found
 COPY_LENGTH = 2.0  # of what a head writes against the embedding's
 
 
@@ -59,13 +60,13 @@ def start_look_back(draft: Llama, axes: torch.Tensor, names: torch.Tensor) -> No
 
 
 def start_copy(draft: Llama, axes: torch.Tensor, names: torch.Tensor) -> None:
-    """Layer 1, the first head of each group."""
+    """Layer 1, the first query heads of the first groups."""
     config, attention = draft.config, draft.model.layers[1].self_attn
     dim, half, group = config.head_dim, config.head_dim // 2, config.heads // config.kv_heads
     slow = torch.arange(FIRST_SLOW_PAIR, half)
     slots = torch.cat([slow, slow + half])
     scale = config.hidden**0.5 / (EMBEDDING_LENGTH * (1 + NOTE_LENGTH**2) ** 0.5)  # of the norm
-    for head in range(config.kv_heads):
+    for head in range(COPY_HEADS):
         part = torch.arange(len(slots)) + head * (NOTE - len(slots))  # numbers of the note it compares
         rows = slice(head * dim, (head + 1) * dim)
         queries = slice(head * group * dim, (head * group + 1) * dim)

@@ -32,7 +32,7 @@ class ModelConfig:
 TARGET = ModelConfig(vocab=2048, hidden=256, layers=6, heads=8, kv_heads=4, head_dim=32, ffn=768)
 # The large theta gives copying more rotary pairs that hardly turn within a prompt (induction.py).
 DRAFT = ModelConfig(
-    vocab=2048, hidden=128, layers=2, heads=4, kv_heads=2, head_dim=32, ffn=384, rope_theta=500000.0
+    vocab=2048, hidden=128, layers=2, heads=4, kv_heads=4, head_dim=32, ffn=384, rope_theta=500000.0
 )
 SHAPES = {"target": TARGET, "draft": DRAFT}
 
