@@ -1,5 +1,7 @@
 #include "server/shutdown_signal.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <initializer_list>
 
@@ -15,7 +17,13 @@ ShutdownSignal::ShutdownSignal() {
   pthread_sigmask(SIG_BLOCK, &waited_, &before_);
 }
 
-ShutdownSignal::~ShutdownSignal() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+ShutdownSignal::~ShutdownSignal() {
+  // Asked again while it was ending anyway: that must not turn a clean end into a death by signal.
+  constexpr timespec kAtOnce{};
+  while (sigtimedwait(&waited_, nullptr, &kAtOnce) > 0) {
+  }
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 ShutdownSignal::Cause ShutdownSignal::Wait() const {
   int number = 0;
@@ -24,13 +32,18 @@ ShutdownSignal::Cause ShutdownSignal::Wait() const {
 }
 
 ShutdownSignal::Cause ShutdownSignal::WaitFor(std::chrono::milliseconds timeout) const {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-  timespec limit{};
-  limit.tv_sec = seconds.count();
-  limit.tv_nsec = std::chrono::nanoseconds(timeout - seconds).count();
-  const int number = sigtimedwait(&waited_, nullptr, &limit);
-  if (number < 0) return Cause::kTimedOut;
-  return number == SIGUSR1 ? Cause::kRaised : Cause::kAsked;
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + timeout;
+  for (;;) {
+    const auto left = std::max(Clock::duration::zero(), end - Clock::now());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    timespec limit{};
+    limit.tv_sec = seconds.count();
+    limit.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
+    const int number = sigtimedwait(&waited_, nullptr, &limit);
+    if (number >= 0) return number == SIGUSR1 ? Cause::kRaised : Cause::kAsked;
+    if (errno != EINTR) return Cause::kTimedOut;  // a stop and continue of the process interrupts
+  }
 }
 
 void ShutdownSignal::Raise() const { kill(getpid(), SIGUSR1); }

@@ -1,6 +1,10 @@
 #include "server/shutdown_signal.h"
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 #include "gtest/gtest.h"
 #include <pthread.h>
@@ -20,6 +24,32 @@ TEST(ShutdownSignalTest, TellsAnAskedStopFromARaisedOne) {
   signal.Raise();
   EXPECT_EQ(signal.WaitFor(std::chrono::minutes(1)), ShutdownSignal::Cause::kRaised);
   EXPECT_EQ(signal.WaitFor(std::chrono::milliseconds(1)), ShutdownSignal::Cause::kTimedOut);
+}
+
+// Any handled signal interrupts the wait as a stop and continue of the process do.
+TEST(ShutdownSignalTest, AnInterruptedWaitGoesOn) {
+  std::signal(SIGUSR2, [](int) {});
+  const ShutdownSignal signal;
+  const pthread_t waiter = pthread_self();
+  std::atomic<bool> is_done = false;
+  std::thread interrupter([&] {
+    while (!is_done) pthread_kill(waiter, SIGUSR2);
+  });
+  EXPECT_EQ(signal.WaitFor(std::chrono::milliseconds(20)), ShutdownSignal::Cause::kTimedOut);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(signal.WaitFor(std::chrono::milliseconds(20)), ShutdownSignal::Cause::kTimedOut);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(20));
+  is_done = true;
+  interrupter.join();
+  std::signal(SIGUSR2, SIG_DFL);
+}
+
+TEST(ShutdownSignalTest, ASignalThatNobodyWaitedForDoesNotOutliveIt) {
+  std::optional<ShutdownSignal> signal;
+  signal.emplace();
+  pthread_kill(pthread_self(), SIGTERM);
+  signal.reset();  // would end this process if the signal were let through
+  SUCCEED();
 }
 
 }  // namespace
