@@ -25,6 +25,7 @@ ChoiceText::Options ChoiceText::Options::From(const GenerationRequest& request) 
   options.include_stop = request.include_stop_in_output;
   options.skip_special = request.skip_special_tokens;
   options.continues_text = !std::holds_alternative<ChatPrompt>(request.prompt);
+  options.include_drafter = request.speculation.include_drafter;
   return options;
 }
 
@@ -63,6 +64,7 @@ void ChoiceText::PushToken(TokenEvent& event, Delta& delta) {
   detail.bytes = tokenizer_.TokenBytes(event.token);
   detail.logprobs = std::move(event.logprobs);
   detail.text_offset = num_chars_;
+  if (options_.include_drafter) detail.drafted_by = event.drafted_by;
   const bool is_text = !event.stop_token || options_.include_stop;
   const std::string text = is_text ? detokenizer_.Push(event.token) : std::string();
   produced_bytes_ += static_cast<int64_t>(text.size());

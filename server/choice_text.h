@@ -28,6 +28,7 @@ class ChoiceText {
     bool include_stop = false;
     bool skip_special = true;
     bool continues_text = true;  // not a chat: the first token's leading space stays
+    bool include_drafter = false;
 
     static Options From(const GenerationRequest& request);
   };

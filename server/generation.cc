@@ -42,8 +42,24 @@ Result<std::string> RenderChat(const ServedModel& model, const ChatPrompt& promp
   return Status(text.status().code(), text.status().message(), "messages", text.status().reason());
 }
 
-std::unique_ptr<Request> MakeRequest(const GenerationRequest& from, std::vector<int32_t> prompt,
-                                     int max_tokens) {
+SpeculationParams SpeculationOf(const SpeculationRequest& from, const ServedModel& model) {
+  SpeculationParams params = model.speculation;
+  if (from.mode) params.mode = *from.mode;
+  if (from.max_tokens) params.max_tokens = std::min(params.max_tokens, *from.max_tokens);
+  return params;
+}
+
+// What lies beyond the context cannot be reached.
+std::vector<int32_t> PredictionOf(const std::optional<std::string>& text,
+                                  const ServedModel& model) {
+  if (!text) return {};
+  std::vector<int32_t> ids = model.tokenizer->Encode(*text, {.add_special_tokens = false});
+  ids.resize(std::min(ids.size(), static_cast<size_t>(model.max_context)));
+  return ids;
+}
+
+std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationRequest& from,
+                                     std::vector<int32_t> prompt, int max_tokens) {
   auto request = std::make_unique<Request>();
   request->id = from.id;
   request->prompt = std::move(prompt);
@@ -58,6 +74,8 @@ std::unique_ptr<Request> MakeRequest(const GenerationRequest& from, std::vector<
   request->deadline = from.deadline;
   request->cache_salt = from.cache_salt;
   request->may_finish_early = !from.stop.empty();
+  request->speculation = SpeculationOf(from.speculation, model);
+  request->prediction = PredictionOf(from.prediction, model);
   // A request that generates nothing is judged on its prompt, which is what makes the engine run
   // it.
   if (max_tokens == 0) {
@@ -84,7 +102,9 @@ class RunningGeneration final : public Generation,
     for (int i = 0; i < request.num_choices; ++i) {
       choices_.emplace_back(tokenizer_, stop_strings_, text_options_);
     }
+    tallies_.resize(choices_.size());
     usage_.prompt_tokens = static_cast<int>(prompt_ids_.size());
+    usage_.includes_drafts = request.speculation.include_usage;
   }
 
   // Waits for the engine's next events. The waker runs on the engine's thread and only posts.
@@ -151,7 +171,10 @@ class RunningGeneration final : public Generation,
     Delta delta = choice.OnEvent(event);
     delta.choice = event.choice;
     if (choice.matched_stop_string()) stream_->Finish(event.choice, choice.num_tokens());
-    if (event.token >= 0) ++usage_.completion_tokens;
+    if (event.token >= 0) {
+      ++usage_.completion_tokens;
+      tallies_[static_cast<size_t>(event.choice)].Count(event, usage_.drafts);
+    }
     Append(std::move(delta));
   }
 
@@ -200,6 +223,7 @@ class RunningGeneration final : public Generation,
   mutable std::mutex mutex_;
   std::unique_ptr<ResponseStream> stream_;
   std::vector<ChoiceText> choices_;
+  std::vector<DraftTally> tallies_;  // by choice
   std::vector<Delta> waiting_;
   std::function<void()> ready_;
   Usage usage_;
@@ -221,7 +245,7 @@ Result<std::shared_ptr<Generation>> TryStart(ServedModel& model, const Generatio
   }
   reached_engine = true;
   RA_ASSIGN_OR_RETURN(std::unique_ptr<ResponseStream> stream,
-                      model.engine->Submit(MakeRequest(request, ids, max_tokens)));
+                      model.engine->Submit(MakeRequest(model, request, ids, max_tokens)));
   auto generation = std::make_shared<RunningGeneration>(model, request, std::move(ids),
                                                         std::move(stream), std::move(post));
   generation->ArmPump();

@@ -20,6 +20,7 @@
 #include "core/sampling_params.h"
 #include "core/status.h"
 #include "engine/request.h"
+#include "server/draft_usage.h"
 
 namespace runahead {
 
@@ -40,6 +41,14 @@ struct TokenPrompt {
 };
 using Prompt = std::variant<ChatPrompt, TextPrompt, TokenPrompt>;
 
+// What a request says about speculation; what it leaves open is as the server was set.
+struct SpeculationRequest {
+  std::optional<SpeculationMode> mode;
+  std::optional<int> max_tokens;
+  bool include_usage = false;    // usage shows what was drafted and accepted
+  bool include_drafter = false;  // tokens show who proposed them
+};
+
 // A validated request of any door. Ranges are those of SamplingParams.
 struct GenerationRequest {
   std::string id;
@@ -59,6 +68,8 @@ struct GenerationRequest {
   int priority = 0;
   TimePoint deadline = kNoDeadline;
   std::string cache_salt;
+  SpeculationRequest speculation;
+  std::optional<std::string> prediction;  // what the client expects the answer to be
 };
 
 // A token with its text and logprobs, for the `logprobs` objects of both doors.
@@ -67,6 +78,7 @@ struct TokenDetail {
   std::string bytes;  // what the token adds, as bytes
   std::optional<PositionLogprobs> logprobs = std::nullopt;
   int64_t text_offset = 0;  // code points of the choice's text before the token
+  std::optional<DrafterKind> drafted_by = std::nullopt;  // of a generated token, where asked
 };
 
 // What became certain of one choice since the last delta.
@@ -84,6 +96,8 @@ struct Usage {
   int prompt_tokens = 0;
   int completion_tokens = 0;  // over all choices; ends at the matching token of a stop string
   int cached_tokens = 0;
+  DraftUsage drafts = {};        // ends where completion_tokens end
+  bool includes_drafts = false;  // the request asked to see them
 };
 
 // Token ids of a prompt, rendered by the chat template where it is a chat. Errors name "messages"

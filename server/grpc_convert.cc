@@ -31,10 +31,32 @@ void ReadSampling(const v1::SamplingOptions& options, GenerationRequest& out) {
   if (options.has_prompt_logprobs()) sampling.num_prompt_logprobs = options.prompt_logprobs();
 }
 
+Status ReadSpeculation(const v1::SpeculationOptions& options, SpeculationRequest& out) {
+  switch (options.mode()) {
+    case v1::SPECULATION_MODE_UNSPECIFIED:
+      break;
+    case v1::SPECULATION_MODE_AUTO:
+      out.mode = SpeculationMode::kAuto;
+      break;
+    case v1::SPECULATION_MODE_OFF:
+      out.mode = SpeculationMode::kOff;
+      break;
+    case v1::SPECULATION_MODE_FIXED:
+      out.mode = SpeculationMode::kFixed;
+      break;
+    default:
+      return InvalidArgument("'speculation.mode' must be auto, off or fixed.", "speculation.mode");
+  }
+  if (options.has_max_tokens()) out.max_tokens = options.max_tokens();
+  out.include_usage = options.include_usage();
+  out.include_drafter = options.include_drafter();
+  return {};
+}
+
 // Fields of both calls; the model's own sampling defaults apply where a field is absent.
 // Generation::Start checks the ranges.
-void ReadOptions(const v1::GenerationOptions& options, const ServedModel& model,
-                 GenerationRequest& out) {
+Status ReadOptions(const v1::GenerationOptions& options, const ServedModel& model,
+                   GenerationRequest& out) {
   out.model = model.name;
   ApplyDefaults(model.defaults, out.sampling);
   ReadSampling(options.sampling(), out);
@@ -48,6 +70,8 @@ void ReadOptions(const v1::GenerationOptions& options, const ServedModel& model,
   if (options.has_skip_special_tokens()) out.skip_special_tokens = options.skip_special_tokens();
   out.priority = options.priority();
   out.cache_salt = options.cache_salt();
+  if (options.has_prediction()) out.prediction = options.prediction();
+  return ReadSpeculation(options.speculation(), out.speculation);
 }
 
 v1::TopLogprob ToProto(const TokenLogprob& logprob, const Tokenizer& tokenizer) {
@@ -55,6 +79,39 @@ v1::TopLogprob ToProto(const TokenLogprob& logprob, const Tokenizer& tokenizer) 
   out.set_token_id(logprob.token);
   out.set_token(std::string(tokenizer.TokenBytes(logprob.token)));
   out.set_logprob(logprob.logprob);
+  return out;
+}
+
+v1::Drafter ToProto(DrafterKind kind) {
+  switch (kind) {
+    case DrafterKind::kNone:
+      return v1::DRAFTER_UNSPECIFIED;
+    case DrafterKind::kModel:
+      return v1::DRAFTER_MODEL;
+    case DrafterKind::kNgram:
+      return v1::DRAFTER_NGRAM;
+    case DrafterKind::kPrediction:
+      return v1::DRAFTER_PREDICTION;
+    case DrafterKind::kSelf:
+      return v1::DRAFTER_SELF;
+  }
+  return v1::DRAFTER_UNSPECIFIED;
+}
+
+v1::SpeculationUsage ToProto(const DraftUsage& drafts) {
+  v1::SpeculationUsage out;
+  out.set_target_steps(drafts.target_steps);
+  out.set_drafted_tokens(drafts.total().drafted_tokens);
+  out.set_accepted_tokens(drafts.total().accepted_tokens);
+  for (int i = 0; i < kNumDrafterKinds; ++i) {
+    const auto kind = static_cast<DrafterKind>(i);
+    const DraftUsage::Counts& counts = drafts.of(kind);
+    if (counts.drafted_tokens == 0) continue;
+    v1::DrafterUsage& drafter = *out.add_drafters();
+    drafter.set_drafter(ToProto(kind));
+    drafter.set_drafted_tokens(counts.drafted_tokens);
+    drafter.set_accepted_tokens(counts.accepted_tokens);
+  }
   return out;
 }
 
@@ -121,7 +178,7 @@ Result<GenerationRequest> FromProto(const v1::ChatRequest& request, const Served
     prompt.add_generation_prompt = request.add_generation_prompt();
   }
   out.prompt = std::move(prompt);
-  ReadOptions(request.options(), model, out);
+  RA_RETURN_IF_ERROR(ReadOptions(request.options(), model, out));
   return out;
 }
 
@@ -140,7 +197,7 @@ Result<GenerationRequest> FromProto(const v1::GenerateRequest& request, const Se
     case v1::GenerateRequest::PROMPT_NOT_SET:
       return InvalidArgument("a prompt is required: text or tokens", "prompt");
   }
-  ReadOptions(request.options(), model, out);
+  RA_RETURN_IF_ERROR(ReadOptions(request.options(), model, out));
   return out;
 }
 
@@ -148,6 +205,7 @@ v1::Token ToProto(const TokenDetail& token, const Tokenizer& tokenizer) {
   v1::Token out;
   out.set_id(token.id);
   out.set_bytes(token.bytes);
+  if (token.drafted_by) out.set_drafted_by(ToProto(*token.drafted_by));
   if (token.logprobs.has_value()) {
     out.set_logprob(token.logprobs->chosen.logprob);
     out.set_rank(token.logprobs->chosen.rank);
@@ -177,6 +235,10 @@ v1::Usage ToProto(const Usage& usage) {
   out.set_prompt_tokens(usage.prompt_tokens);
   out.set_completion_tokens(usage.completion_tokens);
   out.set_cached_tokens(usage.cached_tokens);
+  const DraftUsage::Counts& predicted = usage.drafts.of(DrafterKind::kPrediction);
+  out.set_accepted_prediction_tokens(predicted.accepted_tokens);
+  out.set_rejected_prediction_tokens(predicted.drafted_tokens - predicted.accepted_tokens);
+  if (usage.includes_drafts) *out.mutable_speculation() = ToProto(usage.drafts);
   return out;
 }
 

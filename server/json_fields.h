@@ -35,6 +35,10 @@ class FieldReader {
 
   // Records an error at `name` unless there is one already.
   void Fail(std::string_view name, std::string_view what);
+  // Likewise, of a reader of a member object.
+  void Fail(const Status& inner) {
+    if (status_.ok()) status_ = inner;
+  }
   const Status& status() const { return status_; }
 
  private:

@@ -123,6 +123,7 @@ Result<std::unique_ptr<PendingReply>> OpenAiApi::TryGenerate(const HttpRequest& 
   options.stream = parsed.stream;
   options.wants_prompt_logprobs = parsed.wants_prompt_logprobs;
   options.num_choices = parsed.base.num_choices;
+  options.shows_drafters = parsed.base.speculation.include_drafter;
   return std::unique_ptr<PendingReply>(
       std::make_unique<OpenAiReply>(*model, std::move(options), std::move(generations)));
 }

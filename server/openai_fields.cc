@@ -34,11 +34,11 @@ constexpr auto kFields = std::to_array<OpenAiField>({
     {"reasoning_effort", true, false, kHandled},  // handed to the chat template
     {"user", true, true, kIgnored},
     {"safety_identifier", true, false, kIgnored},
+    {"prediction", true, true, kHandled},  // ours on completions
     {"metadata", true, false, kIgnored},
     {"prompt_cache_key", true, false, kIgnored},
     {"prompt_cache_retention", true, false, kIgnored},
     {"prompt_cache_options", true, false, kIgnored},
-    {"prediction", true, false, kIgnored},  // a hint for speed; the answer is the same without it
     {"verbosity", true, false, kIgnored},
     {"parallel_tool_calls", true, false, kIgnored},  // says nothing without tools
     {"tools", true, false, kRefused, "[[]]"},
@@ -75,7 +75,8 @@ constexpr auto kFields = std::to_array<OpenAiField>({
     {"priority", true, true, kHandled},
     {"request_id", true, true, kHandled},
     {"cache_salt", true, true, kHandled},
-    {"timeout", true, true, kHandled},  // ours
+    {"timeout", true, true, kHandled},      // ours
+    {"speculation", true, true, kHandled},  // ours
     {"session_id", true, true, kIgnored},
     {"stream_interval", true, true, kIgnored},
     {"include_reasoning", true, false, kIgnored},

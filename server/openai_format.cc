@@ -81,6 +81,33 @@ Json StopReason(const std::optional<std::variant<std::string, int32_t>>& reason)
   return std::visit([](const auto& value) { return Json(value); }, *reason);
 }
 
+// Who proposed each generated token, null for the model itself; null where it was not asked for.
+Json DraftedBy(const std::vector<TokenDetail>& tokens) {
+  Json names;
+  for (const TokenDetail& token : tokens) {
+    if (!token.drafted_by) continue;
+    const bool is_drafted = *token.drafted_by != DrafterKind::kNone;
+    names.push_back(is_drafted ? Json(DrafterName(*token.drafted_by)) : Json(nullptr));
+  }
+  return names;
+}
+
+Json DraftCounts(const DraftUsage::Counts& counts) {
+  return {{"drafted_tokens", counts.drafted_tokens}, {"accepted_tokens", counts.accepted_tokens}};
+}
+
+Json SpeculationUsage(const DraftUsage& drafts) {
+  Json out = {{"target_steps", drafts.target_steps}};
+  out.update(DraftCounts(drafts.total()));
+  out["drafters"] = Json::object();
+  for (int i = 0; i < kNumDrafterKinds; ++i) {
+    const auto kind = static_cast<DrafterKind>(i);
+    if (drafts.of(kind).drafted_tokens == 0) continue;
+    out["drafters"][DrafterName(kind)] = DraftCounts(drafts.of(kind));
+  }
+  return out;
+}
+
 const char* ObjectName(const AnswerHead& head, bool is_chunk) {
   if (head.route == OpenAiRoute::kCompletion) return "text_completion";
   return is_chunk ? "chat.completion.chunk" : "chat.completion";
@@ -120,15 +147,19 @@ const char* FinishReasonName(FinishReason finish) {
 }
 
 Json FormatUsage(const Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}, {"audio_tokens", 0}}},
-          {"completion_tokens_details",
-           {{"reasoning_tokens", 0},
-            {"audio_tokens", 0},
-            {"accepted_prediction_tokens", 0},
-            {"rejected_prediction_tokens", 0}}}};
+  const DraftUsage::Counts& predicted = usage.drafts.of(DrafterKind::kPrediction);
+  Json out = {
+      {"prompt_tokens", usage.prompt_tokens},
+      {"completion_tokens", usage.completion_tokens},
+      {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+      {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}, {"audio_tokens", 0}}},
+      {"completion_tokens_details",
+       {{"reasoning_tokens", 0},
+        {"audio_tokens", 0},
+        {"accepted_prediction_tokens", predicted.accepted_tokens},
+        {"rejected_prediction_tokens", predicted.drafted_tokens - predicted.accepted_tokens}}}};
+  if (usage.includes_drafts) out["speculation"] = SpeculationUsage(usage.drafts);
+  return out;
 }
 
 Json FormatAnswer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
@@ -145,6 +176,9 @@ Json FormatAnswer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choic
     choice["logprobs"] = Logprobs(head, answer.tokens, tokenizer);
     choice["finish_reason"] = FinishReasonName(answer.finish);
     choice["stop_reason"] = StopReason(answer.stop_reason);
+    if (Json names = DraftedBy(answer.tokens); !names.is_null()) {
+      choice["drafted_by"] = std::move(names);
+    }
     if (!answer.prompt_logprobs.is_null()) choice["prompt_logprobs"] = answer.prompt_logprobs;
     list.push_back(std::move(choice));
   }
@@ -162,11 +196,13 @@ std::vector<Json> FormatDelta(const AnswerHead& head, const Delta& delta, const 
                               const Tokenizer* tokenizer) {
   const bool is_chat = head.route == OpenAiRoute::kChat;
   const bool has_tokens = head.wants_logprobs && !delta.tokens.empty();
+  Json drafted_by = DraftedBy(delta.tokens);
   std::vector<Json> chunks;
-  if (!delta.text.empty() || has_tokens) {
+  if (!delta.text.empty() || has_tokens || !drafted_by.is_null()) {
     Json piece = is_chat ? Json({{"content", delta.text}}) : Json(delta.text);
     chunks.push_back(Chunk(head, delta.choice, std::move(piece),
                            has_tokens ? Logprobs(head, delta.tokens, *tokenizer) : Json(nullptr)));
+    if (!drafted_by.is_null()) chunks[0]["choices"][0]["drafted_by"] = std::move(drafted_by);
   }
   if (delta.finish != FinishReason::kNone) {
     Json piece = is_chat ? Json::object() : Json("");

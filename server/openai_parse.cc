@@ -144,6 +144,53 @@ void ReadStream(FieldReader& fields, OpenAiRequest& out) {
   if (!inner.status().ok()) fields.Fail("stream_options", "has a member of a wrong type");
 }
 
+void ReadSpeculation(FieldReader& fields, SpeculationRequest& out) {
+  const Json* object = fields.Object("speculation");
+  if (object == nullptr) return;
+  FieldReader inner(*object, "speculation.");
+  if (const auto mode = inner.String("mode", kMaxLabelBytes)) {
+    out.mode = *mode == "auto"    ? SpeculationMode::kAuto
+               : *mode == "off"   ? SpeculationMode::kOff
+               : *mode == "fixed" ? std::optional(SpeculationMode::kFixed)
+                                  : std::nullopt;
+    if (!out.mode) inner.Fail("mode", "must be auto, off or fixed");
+  }
+  out.max_tokens = inner.Int("max_tokens", 0, kMaxDrafts);
+  out.include_usage = inner.Bool("include_usage").value_or(false);
+  out.include_drafter = inner.Bool("include_drafter").value_or(false);
+  fields.Fail(inner.status());
+}
+
+// {"type": "content", "content": "text" or [{"type": "text", "text": ".."}, ..]}; parts are one
+// text.
+std::optional<std::string> ReadPrediction(FieldReader& fields) {
+  const Json* object = fields.Object("prediction");
+  if (object == nullptr) return std::nullopt;
+  const auto fail = [&](const std::string& name, const char* what) {
+    fields.Fail("prediction." + name, what);
+    return std::nullopt;
+  };
+  const Json* type = FindMember(*object, "type");
+  if (type == nullptr || *type != "content") return fail("type", "must be \"content\"");
+  const Json* content = FindMember(*object, "content");
+  if (content == nullptr) return fail("content", "is required");
+  if (content->is_string()) return content->get<std::string>();
+  if (!content->is_array() || content->empty()) {
+    return fail("content", "must be a string or an array of text parts");
+  }
+  std::string text;
+  for (size_t i = 0; i < content->size(); ++i) {
+    const Json& part = (*content)[i];
+    const Json* part_type = part.is_object() ? FindMember(part, "type") : nullptr;
+    const Json* part_text = part.is_object() ? FindMember(part, "text") : nullptr;
+    const bool is_text = part_type != nullptr && *part_type == "text" && part_text != nullptr &&
+                         part_text->is_string();
+    if (!is_text) return fail("content[" + std::to_string(i) + "]", "must be a text part");
+    text += part_text->get_ref<const std::string&>();
+  }
+  return text;
+}
+
 void ReadLabels(FieldReader& fields, OpenAiRequest& out) {
   out.request_id = fields.String("request_id", kMaxLabelBytes).value_or("");
   out.base.cache_salt = fields.String("cache_salt", kMaxLabelBytes).value_or("");
@@ -236,6 +283,8 @@ Result<OpenAiRequest> ParseOpenAiRequest(const Json& body, OpenAiRoute route,
   ReadLogprobs(fields, out);
   ReadStream(fields, out);
   ReadLabels(fields, out);
+  ReadSpeculation(fields, out.base.speculation);
+  out.base.prediction = ReadPrediction(fields);
   if (route == OpenAiRoute::kChat) {
     RA_RETURN_IF_ERROR(ReadChatPrompt(fields, body, out));
   } else {

@@ -88,6 +88,8 @@ Usage OpenAiReply::TotalUsage() const {
     total.prompt_tokens += usage.prompt_tokens;
     total.completion_tokens += usage.completion_tokens;
     total.cached_tokens += usage.cached_tokens;
+    total.drafts.Add(usage.drafts);
+    total.includes_drafts |= usage.includes_drafts;
   }
   return total;
 }
@@ -136,7 +138,8 @@ void OpenAiReply::StartStream(ReplyStep& step) const {
 void OpenAiReply::AppendDelta(const Delta& delta, const Usage& usage, std::string& out) const {
   const AnswerHead& head = options_.head;
   const bool is_plain_text = delta.finish == FinishReason::kNone && !head.wants_logprobs &&
-                             !head.continuous_usage_stats && !delta.text.empty();
+                             !head.continuous_usage_stats && !delta.text.empty() &&
+                             !options_.shows_drafters;
   if (is_plain_text) return chunks_.AppendText(delta.choice, delta.text, out);
   for (const Json& chunk : FormatDelta(head, delta, usage, model_.tokenizer.get())) {
     out += SseEvent(Dump(chunk));

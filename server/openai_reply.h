@@ -23,7 +23,8 @@ class OpenAiReply final : public PendingReply {
     AnswerHead head;
     bool stream = false;
     bool wants_prompt_logprobs = false;
-    int num_choices = 1;  // of each prompt
+    int num_choices = 1;          // of each prompt
+    bool shows_drafters = false;  // tokens carry drafted_by
   };
 
   // `model` outlives the reply.

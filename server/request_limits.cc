@@ -82,6 +82,15 @@ Status CheckStops(const GenerationRequest& request, const ServedModel& model) {
   return CheckTokenIds(request.stop_token_ids, model, "stop_token_ids");
 }
 
+Status CheckSpeculation(const SpeculationRequest& request) {
+  if (request.max_tokens) {
+    return InRange(*request.max_tokens, 0, kMaxDrafts, "speculation.max_tokens");
+  }
+  if (request.mode != SpeculationMode::kFixed) return {};
+  return InvalidArgument("'speculation.max_tokens' is required with the mode fixed.",
+                         "speculation.max_tokens");
+}
+
 std::string At(size_t index, const char* field) {
   return "messages[" + std::to_string(index) + "]." + field;
 }
@@ -106,6 +115,7 @@ Status CheckRanges(const GenerationRequest& request, const ServedModel& model) {
   if (request.max_tokens.has_value() && request.min_tokens > *request.max_tokens) {
     return InvalidArgument("min_tokens is more than max_tokens", "min_tokens");
   }
+  RA_RETURN_IF_ERROR(CheckSpeculation(request.speculation));
   return CheckStops(request, model);
 }
 

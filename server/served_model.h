@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/speculation.h"
 #include "core/status.h"
 #include "engine/engine.h"
 #include "text/chat_template.h"
@@ -31,6 +32,7 @@ class ServedModel {
   std::string fingerprint;  // "fp_...": changes with whatever may change a seeded answer
   int max_context = 0;
   SamplingDefaults defaults;
+  SpeculationParams speculation;  // where a request says nothing; max_tokens also bounds requests
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;  // null: the checkpoint has none
   Engine* engine = nullptr;                     // borrowed from main()

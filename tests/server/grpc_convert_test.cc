@@ -87,6 +87,49 @@ TEST_F(GrpcConvertTest, EveryOptionArrives) {
   EXPECT_EQ(read->sampling.num_logprobs, 0);
 }
 
+TEST_F(GrpcConvertTest, SpeculationAndPredictionArrive) {
+  v1::GenerateRequest request;
+  request.set_text("hello");
+  v1::GenerationOptions& options = *request.mutable_options();
+  auto read = FromProto(request, still_.model());
+  ASSERT_TRUE(read.ok());
+  EXPECT_FALSE(read->speculation.mode || read->speculation.max_tokens || read->prediction);
+  options.mutable_speculation()->set_mode(v1::SPECULATION_MODE_FIXED);
+  options.mutable_speculation()->set_max_tokens(0);
+  options.mutable_speculation()->set_include_usage(true);
+  options.mutable_speculation()->set_include_drafter(true);
+  options.set_prediction("abc");
+  read = FromProto(request, still_.model());
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->speculation.mode, SpeculationMode::kFixed);
+  EXPECT_EQ(read->speculation.max_tokens, 0);
+  EXPECT_TRUE(read->speculation.include_usage && read->speculation.include_drafter);
+  EXPECT_EQ(read->prediction, "abc");
+  options.mutable_speculation()->set_mode(static_cast<v1::SpeculationMode>(9));
+  EXPECT_EQ(FromProto(request, still_.model()).status().param(), "speculation.mode");
+}
+
+TEST_F(GrpcConvertTest, UsageAndTokensShowDrafts) {
+  Usage usage = {3, 9, 0};
+  usage.drafts.target_steps = 5;
+  usage.drafts.by_drafter[static_cast<size_t>(DrafterKind::kPrediction)] = {6, 5};
+  v1::Usage out = ToProto(usage);
+  EXPECT_EQ(out.accepted_prediction_tokens(), 5);
+  EXPECT_EQ(out.rejected_prediction_tokens(), 1);
+  EXPECT_FALSE(out.has_speculation());
+  usage.includes_drafts = true;
+  out = ToProto(usage);
+  EXPECT_EQ(out.speculation().target_steps(), 5);
+  EXPECT_EQ(out.speculation().drafted_tokens(), 6);
+  ASSERT_EQ(out.speculation().drafters_size(), 1);
+  EXPECT_EQ(out.speculation().drafters(0).drafter(), v1::DRAFTER_PREDICTION);
+  EXPECT_EQ(out.speculation().drafters(0).accepted_tokens(), 5);
+  TokenDetail token{.id = 1, .bytes = "b"};
+  EXPECT_EQ(ToProto(token, *tokenizer_).drafted_by(), v1::DRAFTER_UNSPECIFIED);
+  token.drafted_by = DrafterKind::kNgram;
+  EXPECT_EQ(ToProto(token, *tokenizer_).drafted_by(), v1::DRAFTER_NGRAM);
+}
+
 TEST_F(GrpcConvertTest, ARequestWithoutPromptIsRefused) {
   EXPECT_EQ(FromProto(v1::GenerateRequest(), still_.model()).status().param(), "prompt");
   EXPECT_EQ(FromProto(v1::ChatRequest(), still_.model()).status().param(), "messages");

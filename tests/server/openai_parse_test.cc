@@ -56,6 +56,63 @@ TEST(OpenAiParseTest, DefaultsAreTheModelsAndThenOpenAis) {
   EXPECT_EQ(ParsedCompletion("{}").base.max_tokens, 16);
 }
 
+TEST(OpenAiParseTest, SpeculationSaysWhatItNames) {
+  const SpeculationRequest silent = ParsedChat("{}").base.speculation;
+  EXPECT_FALSE(silent.mode || silent.max_tokens || silent.include_usage || silent.include_drafter);
+  const SpeculationRequest all =
+      ParsedCompletion(
+          R"({"speculation": {"mode": "fixed", "max_tokens": 4, "include_usage": true,
+          "include_drafter": true, "of_next_year": 1}})")
+          .base.speculation;
+  EXPECT_EQ(all.mode, SpeculationMode::kFixed);
+  EXPECT_EQ(all.max_tokens, 4);
+  EXPECT_TRUE(all.include_usage && all.include_drafter);
+  const auto mode = [](const char* name) {
+    return ParsedChat(R"({"speculation": {"mode": )" + std::string(name) + "}}")
+        .base.speculation.mode;
+  };
+  EXPECT_EQ(mode("\"auto\""), SpeculationMode::kAuto);
+  EXPECT_EQ(mode("\"off\""), SpeculationMode::kOff);
+  EXPECT_EQ(mode("null"), std::nullopt);
+}
+
+TEST(OpenAiParseTest, SpeculationOutOfRangeIsNamed) {
+  const auto refused = [](std::string_view speculation) {
+    return Refused(Chat(R"({"speculation": )" + std::string(speculation) + "}"),
+                   OpenAiRoute::kChat);
+  };
+  EXPECT_EQ(refused("4"), "speculation");
+  EXPECT_EQ(refused(R"({"mode": "fast"})"), "speculation.mode");
+  EXPECT_EQ(refused(R"({"mode": 1})"), "speculation.mode");
+  EXPECT_EQ(refused(R"({"max_tokens": 17})"), "speculation.max_tokens");
+  EXPECT_EQ(refused(R"({"max_tokens": -1})"), "speculation.max_tokens");
+  EXPECT_EQ(refused(R"({"include_usage": 1})"), "speculation.include_usage");
+  EXPECT_EQ(refused(R"({"include_drafter": "yes"})"), "speculation.include_drafter");
+}
+
+TEST(OpenAiParseTest, PredictionIsTextOrPartsOfOneText) {
+  EXPECT_EQ(ParsedChat("{}").base.prediction, std::nullopt);
+  EXPECT_EQ(ParsedChat(R"({"prediction": {"type": "content", "content": "abc"}})").base.prediction,
+            "abc");
+  EXPECT_EQ(ParsedChat(R"({"prediction": {"type": "content", "content": [
+                {"type": "text", "text": "a\n"}, {"type": "text", "text": "b"}]}})")
+                .base.prediction,
+            "a\nb");
+  const auto refused = [](std::string_view prediction) {
+    return Refused(Chat(R"({"prediction": )" + std::string(prediction) + "}"), OpenAiRoute::kChat);
+  };
+  EXPECT_EQ(refused(R"("abc")"), "prediction");
+  EXPECT_EQ(refused(R"({"content": "abc"})"), "prediction.type");
+  EXPECT_EQ(refused(R"({"type": "static", "content": "abc"})"), "prediction.type");
+  EXPECT_EQ(refused(R"({"type": "content"})"), "prediction.content");
+  EXPECT_EQ(refused(R"({"type": "content", "content": 5})"), "prediction.content");
+  EXPECT_EQ(refused(R"({"type": "content", "content": []})"), "prediction.content");
+  EXPECT_EQ(refused(R"({"type": "content", "content": [{"type": "text", "text": "a"}, 5]})"),
+            "prediction.content[1]");
+  EXPECT_EQ(refused(R"({"type": "content", "content": [{"type": "image_url", "text": "a"}]})"),
+            "prediction.content[0]");
+}
+
 TEST(OpenAiParseTest, ReadsEveryHandledField) {
   const OpenAiRequest parsed = ParsedChat(
       R"({"temperature": 0.5, "top_p": 0.8, "top_k": 5, "min_p": 0.1, "n": 3, "seed": -1,
