@@ -26,18 +26,24 @@ async def wave(server: ServerProcess, num_clients: int, first: int = 0):
                                   for i in range(num_clients)))
 
 
-def test_256_streams_all_finish_and_memory_stays_flat():
+def is_flat(resident: list[int]) -> bool:
+    """4 KiB lost with each of the 1 024 requests of four rounds would show. (A sanitizer keeps what was freed.)"""
+    if os.environ.get("RUNAHEAD_SANITIZE"):
+        return len(resident) >= 4
+    return len(resident) >= 6 and resident[-1] < resident[-5] + (3 << 20)
+
+
+def test_256_streams_all_finish_and_memory_gets_flat():
+    """How much is in flight at its peak, and so kept by the allocator, is a matter of luck: a few rounds decide it."""
     # A cache small enough that the first rounds touch every page of it: later growth is a leak.
     with ServerProcess("--kv-cache-bytes", str(48 << 20)) as server:
         resident = []
-        for _ in range(6):
+        while not is_flat(resident):
             results = asyncio.run(wave(server, 256))
             assert [r.error for r in results] == [""] * 256
             assert all(r.finish_reason == "length" and r.usage["completion_tokens"] == 24 for r in results)
             resident.append(resident_bytes(server.process.pid))
-        # Allocators keep some slack (a sanitizer's keeps what was freed, so it has nothing to say here); 4 KiB lost with each of the last 1 024 requests would show.
-        if not os.environ.get("RUNAHEAD_SANITIZE"):
-            assert resident[-1] < resident[1] + (4 << 20), resident
+            assert len(resident) < 40, resident
         assert_metrics_reconcile(server.metrics())
 
 
