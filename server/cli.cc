@@ -55,6 +55,17 @@ std::string ExplainFailure(const CLI::App* app, const CLI::Error& error) {
   return text;
 }
 
+bool IsGiven(const GivenFlags& given, std::string_view key) {
+  return std::ranges::any_of(given.settings,
+                             [&](const auto& flag) { return flag.first->key == key; });
+}
+
+// A draft model belongs to the model it was named with: who names another model, and no draft for
+// it, means to have none.
+void DropOthersDraft(const ServeConfig& before, bool names_draft, ServeConfig& config) {
+  if (config.model != before.model && !names_draft) config.draft_model.clear();
+}
+
 }  // namespace
 
 void AddSettingFlags(CLI::App& app, GivenFlags& given,
@@ -78,12 +89,17 @@ Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLo
                            : named_file != nullptr    ? named_file
                                                       : "";
   if (!file.empty()) RA_RETURN_IF_ERROR(ApplyConfigFile(file, config));
+  constexpr std::string_view kDraft = "speculative.draft_model";
+  ServeConfig before = config;
   RA_RETURN_IF_ERROR(ApplyEnvironment(lookup, config));
+  DropOthersDraft(before, lookup(EnvironmentName(*FindSetting(kDraft)).c_str()) != nullptr, config);
+  before = config;
   for (const auto& [setting, values] : given.settings) {
     const std::string text =
         IsBoolean(*setting) && JoinValues(values).empty() ? "true" : JoinValues(values);
     RA_RETURN_IF_ERROR(ApplyText(*setting, text, FlagName(*setting), config));
   }
+  DropOthersDraft(before, IsGiven(given, kDraft), config);
   RA_RETURN_IF_ERROR(CheckConfig(config));
   return config;
 }

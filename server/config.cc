@@ -1,5 +1,6 @@
 #include "server/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <iterator>
@@ -66,6 +67,18 @@ Status SetString(const Setting& setting, std::string value, const std::string& s
   return {};
 }
 
+Status SetList(const Setting& setting, std::vector<std::string> items, const std::string& source,
+               ServeConfig& config) {
+  for (const std::string& item : items) {
+    if (!setting.choices.empty() && !IsWordOf(item, setting.choices)) {
+      return Complain(setting, source,
+                      "a list of " + ListOfWords(setting.choices) + ", not \"" + item + "\"");
+    }
+  }
+  config.*std::get<std::vector<std::string> ServeConfig::*>(setting.field) = std::move(items);
+  return {};
+}
+
 Status SetFromJson(const Setting& setting, const Json& value, const std::string& source,
                    ServeConfig& config) {
   const auto wrong_type = [&] {
@@ -83,15 +96,14 @@ Status SetFromJson(const Setting& setting, const Json& value, const std::string&
             config.*field = value.get<bool>();
             return Status();
           },
-          [&](std::vector<std::string> ServeConfig::*field) {
+          [&](std::vector<std::string> ServeConfig::*) {
             if (!value.is_array()) return wrong_type();
             std::vector<std::string> items;
             for (const Json& item : value) {
               if (!item.is_string()) return Complain(setting, source, "a list of strings");
               items.push_back(item.get<std::string>());
             }
-            config.*field = std::move(items);
-            return Status();
+            return SetList(setting, std::move(items), source, config);
           },
           [&](auto) {  // both integers
             if (!value.is_number_integer()) return wrong_type();
@@ -105,6 +117,28 @@ Status UnknownKey(const std::string& source, const std::string& key) {
   const auto nearest = NearestKey(key);
   const std::string hint = nearest ? "; did you mean '" + *nearest + "'?" : "";
   return InvalidArgument(source + ": unknown key '" + key.substr(0, 80) + "'" + hint, key);
+}
+
+// Whether settings' keys begin with "key.".
+bool IsSection(const std::string& key) {
+  return std::ranges::any_of(
+      ServeSettings(), [&](const Setting& setting) { return setting.key.starts_with(key + "."); });
+}
+
+// `prefix` goes before the object's keys: empty, or a section's "speculative.".
+Status SetMembers(const Json& object, const std::string& prefix, const std::string& source,
+                  ServeConfig& config) {
+  for (const auto& item : object.items()) {
+    const std::string key = prefix + item.key();
+    if (item.value().is_object() && IsSection(key)) {
+      RA_RETURN_IF_ERROR(SetMembers(item.value(), key + ".", source, config));
+      continue;
+    }
+    const Setting* setting = FindSetting(key);
+    if (setting == nullptr) return UnknownKey(source, key);
+    RA_RETURN_IF_ERROR(SetFromJson(*setting, item.value(), source + ": '" + key + "'", config));
+  }
+  return {};
 }
 
 std::optional<bool> ParseBoolean(std::string_view text) {
@@ -123,6 +157,22 @@ std::vector<std::string> SplitAtCommas(std::string_view text) {
   return items;
 }
 
+Status CheckDrafters(const ServeConfig& config) {
+  const auto names = [&](const char* word) {
+    return std::ranges::find(config.drafters, word) != config.drafters.end();
+  };
+  if (names("none") && config.drafters.size() > 1) {
+    return InvalidArgument("speculative.drafters: \"none\" stands alone", "speculative.drafters");
+  }
+  if (names("model") && config.draft_model.empty()) {
+    return InvalidArgument(
+        "speculative.drafters names \"model\", but no draft model is set: name its directory with "
+        "--draft-model",
+        "speculative.drafters");
+  }
+  return {};
+}
+
 }  // namespace
 
 Status ApplyJson(std::string_view json, const std::string& source, ServeConfig& config) {
@@ -132,12 +182,7 @@ Status ApplyJson(std::string_view json, const std::string& source, ServeConfig& 
   if (document.is_discarded()) return InvalidArgument(source + " is not valid JSON");
   if (!document.is_object()) return InvalidArgument(source + " must hold one JSON object");
   ServeConfig changed = config;  // all of it or nothing
-  for (const auto& item : document.items()) {
-    const Setting* setting = FindSetting(item.key());
-    if (setting == nullptr) return UnknownKey(source, item.key());
-    RA_RETURN_IF_ERROR(
-        SetFromJson(*setting, item.value(), source + ": '" + item.key() + "'", changed));
-  }
+  RA_RETURN_IF_ERROR(SetMembers(document, "", source, changed));
   config = std::move(changed);
   return {};
 }
@@ -160,9 +205,8 @@ Status ApplyText(const Setting& setting, const std::string& text, const std::str
             config.*field = *value;
             return Status();
           },
-          [&](std::vector<std::string> ServeConfig::*field) {
-            config.*field = SplitAtCommas(text);
-            return Status();
+          [&](std::vector<std::string> ServeConfig::*) {
+            return SetList(setting, SplitAtCommas(text), source, config);
           },
           [&](auto) {
             int64_t value = 0;
@@ -199,7 +243,7 @@ Status CheckConfig(const ServeConfig& config) {
             "): every running sequence needs a token a step",
         "max_num_batched_tokens");
   }
-  return {};
+  return CheckDrafters(config);
 }
 
 }  // namespace runahead

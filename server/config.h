@@ -43,6 +43,13 @@ struct ServeConfig {
   int max_queue = 1024;
   int batch_wait_ms = 0;
 
+  // Speculation.
+  std::string draft_model;
+  std::vector<std::string> drafters;  // empty: all that are possible
+  int max_draft_tokens = 16;
+  std::string verification = "coupled";
+  std::string speculation_mode = "auto";
+
   // Listening.
   std::string host = "0.0.0.0";
   int http_port = 8000;
@@ -77,11 +84,13 @@ struct Setting {
                              bool ServeConfig::*, std::vector<std::string> ServeConfig::*>;
 
   std::string_view section;
-  std::string_view key;    // in JSON; --key-with-dashes and RUNAHEAD_KEY_IN_CAPITALS elsewhere
+  // In JSON, where "a.b" may also stand as {"a": {"b": ..}}; --a-b and RUNAHEAD_A_B elsewhere.
+  std::string_view key;
   std::string_view alias;  // another flag, without dashes; may be empty
   Field field;
   std::string_view help;
-  std::string_view choices = {};  // words a string may be, separated by spaces; empty: any
+  std::string_view choices = {};  // words a string, or one of a list, may be, separated by spaces;
+                                  // empty: any
   int64_t low = 0;                // range of a number
   int64_t high = INT32_MAX;
 };

@@ -1,10 +1,33 @@
 #include "server/config_options.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace runahead {
 
 using std::chrono::milliseconds;
+
+namespace {
+
+SpeculationSettings MakeSpeculationSettings(const ServeConfig& config) {
+  SpeculationSettings settings;
+  settings.draft_directory = config.draft_model;
+  settings.max_drafts = config.max_draft_tokens;
+  settings.verification =
+      config.verification == "rejection" ? VerifyMode::kRejection : VerifyMode::kCoupled;
+  settings.mode = config.speculation_mode == "off" ? SpeculationMode::kOff : SpeculationMode::kAuto;
+  if (config.drafters.empty()) return settings;
+  settings.drafters.emplace();  // "none" adds nobody
+  for (const DrafterKind kind :
+       {DrafterKind::kModel, DrafterKind::kNgram, DrafterKind::kPrediction}) {
+    const bool is_named =
+        std::ranges::find(config.drafters, DrafterName(kind)) != config.drafters.end();
+    if (is_named) settings.drafters->push_back(kind);
+  }
+  return settings;
+}
+
+}  // namespace
 
 ModelSettings MakeModelSettings(const ServeConfig& config) {
   ModelSettings settings;
@@ -27,6 +50,7 @@ ModelSettings MakeModelSettings(const ServeConfig& config) {
   settings.batch_wait = milliseconds(config.batch_wait_ms);
   settings.enable_prefix_caching = config.enable_prefix_caching;
   settings.stuck_after = milliseconds(config.stuck_after_ms);
+  settings.speculation = MakeSpeculationSettings(config);
   return settings;
 }
 

@@ -3,6 +3,7 @@
 
 #include "nlohmann/json.hpp"
 
+#include "core/speculation.h"
 #include "server/config.h"
 
 namespace runahead {
@@ -14,6 +15,7 @@ constexpr std::string_view kModel = "Model";
 constexpr std::string_view kCompute = "Compute";
 constexpr std::string_view kCache = "KV cache";
 constexpr std::string_view kBatching = "Batching";
+constexpr std::string_view kSpeculation = "Speculation";
 constexpr std::string_view kListening = "Listening";
 constexpr std::string_view kAccess = "Access";
 constexpr std::string_view kRunning = "Running";
@@ -57,6 +59,20 @@ constexpr Setting kSettings[] = {
     {kBatching, "batch_wait_ms", "", &C::batch_wait_ms,
      "how long a step may wait for a fuller batch when nothing runs", "", 0, 10'000},
 
+    {kSpeculation, "speculative.draft_model", "draft-model", &C::draft_model,
+     "checkpoint directory of a smaller model with the same vocabulary; empty: none"},
+    {kSpeculation, "speculative.drafters", "drafters", &C::drafters,
+     "who may draft; empty: the draft model where there is one, ngram and prediction",
+     "model ngram prediction none"},
+    {kSpeculation, "speculative.max_tokens", "draft-tokens", &C::max_draft_tokens,
+     "most drafts of one sequence in a step; the server chooses how many up to this", "", 0,
+     kMaxDrafts},
+    {kSpeculation, "speculative.verification", "verification", &C::verification,
+     "coupled: the output is that without speculation; rejection: the same distribution",
+     "coupled rejection"},
+    {kSpeculation, "speculative.mode", "speculation", &C::speculation_mode,
+     "for requests that do not say: auto drafts where it pays, off never", "auto off"},
+
     {kListening, "host", "", &C::host, "address both doors listen on"},
     {kListening, "http_port", "port", &C::http_port, "0 picks a free one", "", 0, 65535},
     {kListening, "grpc_port", "", &C::grpc_port, "0 picks a free one; -1: no gRPC", "", -1, 65535},
@@ -97,6 +113,7 @@ constexpr Setting kSettings[] = {
 std::string WithDashes(std::string_view key) {
   std::string name(key);
   std::ranges::replace(name, '_', '-');
+  std::ranges::replace(name, '.', '-');
   return name;
 }
 
@@ -130,7 +147,9 @@ std::string FlagName(const Setting& setting) { return "--" + WithDashes(setting.
 
 std::string EnvironmentName(const Setting& setting) {
   std::string name = "RUNAHEAD_";
-  for (const char c : setting.key) name.push_back(static_cast<char>(std::toupper(c)));
+  for (const char c : setting.key) {
+    name.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(c)));
+  }
   return name;
 }
 
@@ -157,7 +176,12 @@ std::optional<std::string> NearestKey(std::string_view key) {
   const Setting* nearest = nullptr;
   size_t least = 0;
   for (const Setting& setting : kSettings) {
-    const size_t distance = EditDistance(wanted, setting.key);
+    size_t distance = EditDistance(wanted, setting.key);
+    if (!setting.alias.empty()) {
+      std::string alias(setting.alias);
+      std::ranges::replace(alias, '-', '_');
+      distance = std::min(distance, EditDistance(wanted, alias));
+    }
     if (nearest == nullptr || distance < least) {
       nearest = &setting;
       least = distance;
@@ -184,6 +208,7 @@ std::string SettingsMarkdown() {
       type = std::string(setting.choices);
       for (size_t at = 0; (at = type.find(' ', at)) != std::string::npos; at += 2)
         type.replace(at, 1, ", ");
+      if (TypeName(setting).starts_with("list")) type = "list of " + type;
     }
     out += "| `" + std::string(setting.key) + "` | " + flag + " | " + type + " | `" +
            DefaultText(setting) + "` | " + std::string(setting.help) + " |\n";

@@ -49,7 +49,7 @@ Command AddServe(CLI::App& app) {
 // Flags of the settings that make a model, and no others; run() gets what they say.
 Command AddWithModel(CLI::App& command, std::function<Status(const ModelSettings&)> run) {
   const auto given = std::make_shared<GivenFlags>();
-  AddSettingFlags(command, *given, {"Model", "Compute", "KV cache", "Batching"});
+  AddSettingFlags(command, *given, {"Model", "Compute", "KV cache", "Batching", "Speculation"});
   return [given, run = std::move(run)]() -> Status {
     RA_ASSIGN_OR_RETURN(const ServeConfig config, LoadConfig(*given));
     return run(MakeModelSettings(config));

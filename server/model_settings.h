@@ -2,14 +2,35 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/dtype.h"
+#include "core/speculation.h"
 #include "kernels/registry.h"
+#include "kernels/sampling_args.h"
 #include "model/transformer.h"
 
 namespace runahead {
+
+struct SpeculationSettings {
+  std::string draft_directory;  // empty: no draft model
+  // Who may draft; absent: the draft model where there is one, n-gram and prediction.
+  std::optional<std::vector<DrafterKind>> drafters;
+  int max_drafts = kMaxDrafts;
+  VerifyMode verification = VerifyMode::kCoupled;
+  SpeculationMode mode = SpeculationMode::kAuto;  // of requests that do not say
+
+  // The drafters as they will be.
+  std::vector<DrafterKind> Drafters() const {
+    std::vector<DrafterKind> kinds =
+        drafters.value_or(std::vector{DrafterKind::kNgram, DrafterKind::kPrediction});
+    if (!drafters && !draft_directory.empty()) kinds.push_back(DrafterKind::kModel);
+    return kinds;
+  }
+};
 
 struct ModelSettings {
   std::string directory;
@@ -28,6 +49,7 @@ struct ModelSettings {
   int max_queue = 1024;
   Duration batch_wait = {};
   bool enable_prefix_caching = true;
+  SpeculationSettings speculation;
   bool loads_text = true;  // tokenizer and chat template; a bench of token ids needs neither
   Duration stuck_after = std::chrono::seconds(60);
 };

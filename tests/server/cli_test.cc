@@ -65,6 +65,29 @@ TEST(Cli, FileThenEnvironmentThenFlags) {
   std::filesystem::remove(path);
 }
 
+// `scripts/serve --model DIR` reads configs/demo.json, whose draft model belongs to the demo model.
+TEST(Cli, AnotherModelDoesNotInheritTheDraft) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("runahead_cli_draft_" + std::to_string(getpid()) + ".json"))
+                               .string();
+  std::ofstream(path) << R"({"model": "file", "speculative": {"draft_model": "small"}})";
+  const auto draft = [&](const std::string& flags,
+                         const std::map<std::string, std::string>& environment = {}) {
+    const auto config = Load("--config " + path + " " + flags, environment);
+    EXPECT_TRUE(config.ok()) << config.status().message();
+    return config->draft_model;
+  };
+  EXPECT_EQ(draft(""), "small");
+  EXPECT_EQ(draft("--model file --threads 2"), "small");
+  EXPECT_EQ(draft("--model other"), "");
+  EXPECT_EQ(draft("--model other --draft-model small"), "small");
+  EXPECT_EQ(draft("--draft-model tiny"), "tiny");
+  EXPECT_EQ(draft("", {{"RUNAHEAD_MODEL", "other"}}), "");
+  EXPECT_EQ(draft("", {{"RUNAHEAD_MODEL", "other"}, {"RUNAHEAD_SPECULATIVE_DRAFT_MODEL", "small"}}),
+            "small");
+  std::filesystem::remove(path);
+}
+
 TEST(Cli, ErrorsNameTheFlag) {
   EXPECT_THAT(Load("--model m --http-port x").status().message(), HasSubstr("--http-port"));
   EXPECT_THAT(Load("--model m --frobnicate 1").status().message(), HasSubstr("frobnicate"));

@@ -28,6 +28,11 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(model.batch_wait, model_default.batch_wait);
   EXPECT_EQ(model.enable_prefix_caching, model_default.enable_prefix_caching);
   EXPECT_EQ(model.stuck_after, model_default.stuck_after);
+  EXPECT_EQ(model.speculation.draft_directory, model_default.speculation.draft_directory);
+  EXPECT_EQ(model.speculation.drafters, model_default.speculation.drafters);
+  EXPECT_EQ(model.speculation.max_drafts, model_default.speculation.max_drafts);
+  EXPECT_EQ(model.speculation.verification, model_default.speculation.verification);
+  EXPECT_EQ(model.speculation.mode, model_default.speculation.mode);
   const HttpOptions http = MakeHttpOptions(config);
   const HttpOptions http_default;
   EXPECT_EQ(http.host, http_default.host);
@@ -46,6 +51,35 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(grpc.port, grpc_default.port);
   EXPECT_EQ(grpc.max_message_bytes, grpc_default.max_message_bytes);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kInfo);
+}
+
+TEST(ConfigOptions, SpeculationArrives) {
+  ServeConfig config;
+  const Status status = ApplyJson(R"({"speculative": {
+    "draft_model": "small", "drafters": ["ngram", "model"], "max_tokens": 5,
+    "verification": "rejection", "mode": "off"}})",
+                                  "test", config);
+  ASSERT_TRUE(status.ok()) << status.message();
+  const SpeculationSettings settings = MakeModelSettings(config).speculation;
+  EXPECT_EQ(settings.draft_directory, "small");
+  EXPECT_THAT(settings.Drafters(),
+              testing::UnorderedElementsAre(DrafterKind::kModel, DrafterKind::kNgram));
+  EXPECT_EQ(settings.max_drafts, 5);
+  EXPECT_EQ(settings.verification, VerifyMode::kRejection);
+  EXPECT_EQ(settings.mode, SpeculationMode::kOff);
+}
+
+TEST(ConfigOptions, WhoMayDraftFollowsWhatThereIs) {
+  ServeConfig config;
+  const auto drafters = [&] { return MakeModelSettings(config).speculation.Drafters(); };
+  EXPECT_THAT(drafters(),
+              testing::UnorderedElementsAre(DrafterKind::kNgram, DrafterKind::kPrediction));
+  config.draft_model = "small";
+  EXPECT_EQ(drafters().size(), 3u);
+  config.drafters = {"ngram"};
+  EXPECT_THAT(drafters(), testing::ElementsAre(DrafterKind::kNgram));
+  config.drafters = {"none"};
+  EXPECT_TRUE(drafters().empty());
 }
 
 TEST(ConfigOptions, EverySettingArrives) {

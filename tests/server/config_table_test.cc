@@ -70,6 +70,10 @@ TEST(ConfigTable, NamesFollowTheKey) {
   EXPECT_EQ(FlagName(*setting), "--max-num-seqs");
   EXPECT_EQ(EnvironmentName(*setting), "RUNAHEAD_MAX_NUM_SEQS");
   EXPECT_EQ(FindSetting("nonsense"), nullptr);
+  const Setting* nested = FindSetting("speculative.draft_model");
+  ASSERT_NE(nested, nullptr);
+  EXPECT_EQ(FlagName(*nested), "--speculative-draft-model");
+  EXPECT_EQ(EnvironmentName(*nested), "RUNAHEAD_SPECULATIVE_DRAFT_MODEL");
 }
 
 TEST(ConfigTable, NearestKeyNeedsAResemblance) {
@@ -77,6 +81,7 @@ TEST(ConfigTable, NearestKeyNeedsAResemblance) {
   EXPECT_EQ(NearestKey("max-num-seqs"), "max_num_seqs");
   EXPECT_EQ(NearestKey("HttpPort"), "http_port");
   EXPECT_EQ(NearestKey("blocksize"), "block_size");
+  EXPECT_EQ(NearestKey("draft-modle"), "speculative.draft_model");
   EXPECT_EQ(NearestKey("frobnication_level"), std::nullopt);
   EXPECT_EQ(NearestKey(std::string(1 << 20, 'x')), std::nullopt);
 }

@@ -36,6 +36,38 @@ TEST(Config, JsonSetsWhatItNames) {
   EXPECT_EQ(config.max_queue, ServeConfig().max_queue);
 }
 
+TEST(Config, ASectionMayBeNested) {
+  ServeConfig nested;
+  ASSERT_TRUE(ApplyJson(R"({"model": "m", "speculative": {"draft_model": "d", "max_tokens": 3}})",
+                        "c.json", nested)
+                  .ok());
+  ServeConfig flat;
+  ASSERT_TRUE(ApplyJson(R"({"model": "m", "speculative.draft_model": "d",
+                            "speculative.max_tokens": 3})",
+                        "c.json", flat)
+                  .ok());
+  EXPECT_EQ(nested.draft_model, "d");
+  EXPECT_EQ(nested, flat);
+  EXPECT_EQ(ErrorOf(R"({"speculative": {"draft_modle": "d"}})"),
+            "c.json: unknown key 'speculative.draft_modle'; did you mean "
+            "'speculative.draft_model'?");
+  EXPECT_EQ(ErrorOf(R"({"speculative": {"max_tokens": 17}})"),
+            "c.json: 'speculative.max_tokens' must be from 0 to 16, not 17");
+  EXPECT_THAT(ErrorOf(R"({"speculative": 4})"), HasSubstr("unknown key 'speculative'"));
+  EXPECT_THAT(ErrorOf(R"({"speculative": {"max_tokens": {"max_tokens": 1}}})"),
+              HasSubstr("of type integer, not object"));
+}
+
+TEST(Config, AListsWordsAreChecked) {
+  EXPECT_EQ(ErrorOf(R"({"speculative.drafters": ["ngram", "oracle"]})"),
+            "c.json: 'speculative.drafters' must be a list of \"model\", \"ngram\", "
+            "\"prediction\" or \"none\", not \"oracle\"");
+  ServeConfig config;
+  EXPECT_THAT(
+      ApplyText(*FindSetting("speculative.drafters"), "ngram,x", "--drafters", config).message(),
+      HasSubstr("--drafters must be a list of"));
+}
+
 TEST(Config, UnknownKeysAreRefusedWithTheNearestOne) {
   EXPECT_EQ(ErrorOf(R"({"max_num_seq": 7})"),
             "c.json: unknown key 'max_num_seq'; did you mean 'max_num_seqs'?");
@@ -112,6 +144,13 @@ TEST(Config, CheckFindsWhatNoSingleSettingCan) {
   EXPECT_TRUE(CheckConfig(config).ok());
   config.max_num_batched_tokens = config.max_num_seqs - 1;
   EXPECT_THAT(CheckConfig(config).message(), HasSubstr("max_num_batched_tokens"));
+  config.max_num_batched_tokens = config.max_num_seqs;
+  config.drafters = {"ngram", "model"};
+  EXPECT_THAT(CheckConfig(config).message(), HasSubstr("--draft-model"));
+  config.draft_model = "d";
+  EXPECT_TRUE(CheckConfig(config).ok());
+  config.drafters = {"none", "ngram"};
+  EXPECT_THAT(CheckConfig(config).message(), HasSubstr("stands alone"));
 }
 
 TEST(Config, EveryFileInConfigsLoads) {
