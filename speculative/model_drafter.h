@@ -1,0 +1,82 @@
+// ModelDrafter: drafts with a smaller model over the target's own block tables. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/clock.h"
+#include "model/model_runner.h"
+#include "speculative/drafter.h"
+
+namespace runahead {
+
+// A Propose is one or more passes of the draft model, each over all sequences that take part:
+//
+//   catching up:  [c .. n-1)           in chunks of at most max_rows rows in all, nothing sampled
+//   pass 0:       [c' .. n-1] -> d0    c' is n - 1, or up to kMergedRows before it
+//   pass i:       d(i-1)      -> di    over the sequences that want more
+//
+// for a sequence of n tokens of which c have draft K/V. A draft is drawn exactly as the target will
+// draw at that position: with the request's filters, biases and bans, penalties that count the
+// drafts before it, and in coupled mode the same noise. Nothing is kept between calls: what is
+// valid is what the task says.
+class ModelDrafter final : public Drafter {
+ public:
+  // Missing rows that ride in the first drafting pass instead of taking one of their own: after a
+  // step whose drafts were all accepted, the last of them has no draft K/V yet.
+  static constexpr int kMergedRows = 2;
+
+  // `runner` runs the draft model, within `limits`; its cache has the target's block ids, its
+  // vocabulary is the target's. num_kept_rows: of the target's draft_logits(), which the runner's
+  // KeepProposals was given; 0 in coupled mode. In rejection mode no more than that many sampled
+  // drafts are proposed in one call, by tasks in order.
+  ModelDrafter(StepRunner& runner, const RunnerLimits& limits, const Clock& clock,
+               int num_kept_rows = 0);
+
+  DrafterKind kind() const override { return DrafterKind::kModel; }
+  void Propose(std::span<DraftTask> tasks) override;
+  void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
+  std::span<const DraftPass> passes() const override { return passes_; }
+
+ private:
+  // How far one task is.
+  struct Progress {
+    int num_computed = 0;  // tokens, without drafts
+    int catch_up_end = 0;  // to be reached before the first drafting pass
+    int num_drafts = 0;    // still allowed, in all
+  };
+  // A block that this call fills: valid up to a token of it. Sequences that share the block need
+  // not run those tokens again.
+  struct Filled {
+    int32_t block = 0;
+    int end = 0;
+  };
+
+  void Plan(std::span<const DraftTask> tasks);
+  void SendSharersAhead(std::span<const DraftTask> tasks);
+  void CatchUp(std::span<const DraftTask> tasks);
+  bool AddChunk(const DraftTask& task, Progress& progress, int num_rows_left);
+  void Leap(const DraftTask& task, Progress& progress) const;
+  void Draft(std::span<DraftTask> tasks);
+  void AddProposal(DraftTask& task, const Progress& progress);
+  void TakeProposals(std::span<DraftTask> tasks, std::span<const size_t> places,
+                     const ModelOutput& output);
+  const ModelOutput& RunPass(bool is_catch_up);
+
+  StepRunner& runner_;
+  const RunnerLimits limits_;
+  const Clock& clock_;
+  const int num_kept_rows_;
+
+  // Of the call under way; kept to keep their memory.
+  std::vector<Progress> progress_;  // parallel to the tasks
+  std::vector<SequenceRun> runs_;   // of one pass
+  std::vector<size_t> active_;      // tasks that want another draft
+  std::vector<Filled> filled_;
+  std::vector<int32_t> written_;  // blocks: by the tasks, or by one pass
+  int next_kept_row_ = 0;
+  std::vector<DraftPass> passes_;
+};
+
+}  // namespace runahead

@@ -1,0 +1,306 @@
+#include "speculative/model_drafter.h"
+
+#include <cmath>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/speculative/pair_fixture.h"
+
+namespace runahead {
+namespace {
+
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+
+constexpr int kVocab = 96;
+
+TestModelOptions Options(RunnerLimits limits = {}) {
+  limits.max_rows = std::min(limits.max_rows, 256);
+  limits.max_sequences = std::min(limits.max_sequences, 32);
+  limits.max_logit_rows = std::min(limits.max_logit_rows, 128);
+  limits.max_context = std::min(limits.max_context, 256);
+  return {.backend = "cpu", .num_blocks = 128, .limits = limits};
+}
+
+std::vector<SamplingParams> ManyParams() {
+  SamplingParams penalized = {.temperature = 0.9f, .top_p = 0.9f, .seed = 5};
+  penalized.repetition_penalty = 1.3f;
+  penalized.frequency_penalty = 0.5f;
+  SamplingParams biased = {.temperature = 1.2f, .min_p = 0.02f, .seed = 6};
+  biased.logit_bias = {{3, 2.0f}, {5, -100.0f}};
+  biased.banned_token_ids = {9};
+  SamplingParams allowed = {.temperature = 1, .seed = 7};
+  allowed.allowed_token_ids = {1, 4, 9, 16, 25, 36, 49, 64, 81};
+  allowed.presence_penalty = 1;
+  SamplingParams logprobs = {.temperature = 0.7f, .top_k = 12, .seed = 8, .num_logprobs = 5};
+  SamplingParams greedy = {.temperature = 0};
+  greedy.presence_penalty = 0.7f;
+  return {{.temperature = 0},
+          {.temperature = 1.5f, .seed = 3},
+          penalized,
+          biased,
+          allowed,
+          logprobs,
+          greedy};
+}
+
+// A model that drafts for itself is always right: its filters, penalties and noise are the
+// target's, drafts before the position included.
+TEST(ModelDrafterTest, TheTargetAsItsOwnDraftIsAlwaysAccepted) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  for (const SamplingParams& sampling : ManyParams()) {
+    PairSequence sequence = pair.NewSequence(SomeTokens(21, kVocab, 1), sampling, 80);
+    sequence.suppressed = {2, 40};
+    sequence.min_tokens = 30;
+    for (int step = 0; step < 10; ++step) {
+      sequence.num_drafts = 1 + step % 8;
+      pair.Step(sequence);
+      EXPECT_EQ(sequence.num_proposed, sequence.num_drafts);
+      EXPECT_EQ(sequence.num_accepted, sequence.num_drafts) << "step " << step;
+    }
+  }
+}
+
+// Any draft, any k: the tokens are those of decoding without drafts.
+TEST(ModelDrafterTest, AnotherModelsDraftsChangeNothing) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  int num_accepted = 0;
+  for (const SamplingParams& sampling : ManyParams()) {
+    PairSequence plain = pair.NewSequence(SomeTokens(21, kVocab, 2), sampling, 80);
+    plain.num_catch_up = 0;
+    while (plain.output().size() < 50) pair.Step(plain);
+    PairSequence sequence = pair.NewSequence(SomeTokens(21, kVocab, 2), sampling, 80);
+    for (int step = 0; sequence.output().size() < 50; ++step) {
+      sequence.num_drafts = step % 5;
+      pair.Step(sequence);
+      num_accepted += sequence.num_accepted;
+    }
+    EXPECT_THAT(sequence.output().first(50), ElementsAreArray(plain.output().first(50)));
+  }
+  EXPECT_GT(num_accepted, 0) << "nothing was ever accepted, so nothing was tried";
+}
+
+TEST(ModelDrafterTest, RunsOneRowAPassOnceItIsLevel) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  PairSequence sequence = pair.NewSequence(SomeTokens(40, kVocab, 3), {.temperature = 0}, 60);
+  sequence.num_drafts = 3;
+  pair.Step(sequence);
+  // 39 missing rows on their own, then the last token and two drafts; the third is not run.
+  ASSERT_EQ(pair.drafter().passes().size(), 4u);
+  EXPECT_TRUE(pair.drafter().passes()[0].is_catch_up);
+  EXPECT_EQ(pair.drafter().passes()[0].num_rows, 39);
+  EXPECT_EQ(pair.drafter().passes()[0].num_context, 39);
+  EXPECT_EQ(pair.drafter().passes()[1].num_rows, 1);
+  EXPECT_EQ(pair.drafter().passes()[1].num_context, 40);
+  EXPECT_FALSE(pair.drafter().passes()[3].is_catch_up);
+  EXPECT_GT(pair.drafter().passes()[3].time.count(), 0);
+  // 40 tokens and two drafts have K/V; 44 tokens: the third draft rides with the last token.
+  EXPECT_EQ(sequence.draft_computed, 42);
+  EXPECT_EQ(sequence.tokens.size(), 44u);
+  pair.Step(sequence);
+  ASSERT_EQ(pair.drafter().passes().size(), 3u);
+  EXPECT_EQ(pair.drafter().passes()[0].num_rows, 2);
+  EXPECT_EQ(pair.drafter().passes()[1].num_rows, 1);
+}
+
+TEST(ModelDrafterTest, CatchesUpAsFarAsItMay) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options({.max_rows = 16}));
+  PairSequence sequence = pair.NewSequence(SomeTokens(40, kVocab, 4), {.temperature = 0}, 60);
+  sequence.num_drafts = 2;
+  const auto propose = [&](int num_computed, int num_catch_up) {
+    DraftTask task = pair.TaskOf(sequence);
+    task.num_computed = num_computed;
+    task.num_catch_up = num_catch_up;
+    pair.drafter().Propose(std::span(&task, 1));
+    return task;
+  };
+  EXPECT_EQ(propose(0, 0).num_computed_after, 0);
+  EXPECT_TRUE(pair.drafter().passes().empty());
+  const DraftTask some = propose(0, 25);
+  EXPECT_EQ(some.num_computed_after, 25);
+  EXPECT_EQ(some.num_drafts, 0);
+  EXPECT_EQ(pair.drafter().passes().size(), 2u) << "of 16 and 9 rows";
+  const DraftTask rest = propose(25, 14);
+  EXPECT_EQ(rest.num_drafts, 2);
+  EXPECT_EQ(rest.num_computed_after, 41);
+  const DraftTask nearly = propose(38, 0);
+  EXPECT_EQ(nearly.num_drafts, 0) << "also a single missing row must be granted";
+  const DraftTask merged = propose(38, 1);
+  EXPECT_EQ(pair.drafter().passes().size(), 2u);
+  EXPECT_THAT(merged.proposed(), ElementsAreArray(rest.proposed()));
+  sequence.num_drafts = 0;
+  const DraftTask level = propose(10, 1000);
+  EXPECT_EQ(level.num_computed_after, 39);
+  // The same drafts from a cache filled in one piece.
+  Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  sequence.num_drafts = 2;
+  DraftTask whole = other.TaskOf(sequence);
+  other.drafter().Propose(std::span(&whole, 1));
+  EXPECT_THAT(whole.proposed(), ElementsAreArray(rest.proposed()));
+}
+
+//  a:  [p | q | a...]      p and q are full blocks of a prompt that three sequences share; b hit
+//  b:  [p | q | b...]      fewer of them in the draft's own cache than a did, c all but one token
+//  c:  [p | q | c...]
+TEST(ModelDrafterTest, SharersFillABlockOnce) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  const std::vector<int32_t> prompt = SomeTokens(33, kVocab, 5);
+  std::vector<PairSequence> sequences;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    sequences.push_back(pair.NewSequence(prompt, {.temperature = 1, .seed = seed}, 40));
+    std::copy_n(sequences[0].table.begin(), 2, sequences[seed].table.begin());
+    sequences[seed].num_drafts = 3;
+  }
+  std::vector<std::vector<int32_t>> alone;
+  for (PairSequence& sequence : sequences) {
+    Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+    DraftTask task = other.TaskOf(sequence);
+    other.drafter().Propose(std::span(&task, 1));
+    alone.emplace_back(task.proposed().begin(), task.proposed().end());
+  }
+  DraftTask tasks[3];
+  const auto propose = [&] {
+    for (size_t s = 0; s < 3; ++s) tasks[s] = pair.TaskOf(sequences[s]);
+    const int before = pair.draft_runner().num_rows;
+    pair.drafter().Propose(tasks);
+    for (size_t s = 0; s < 3; ++s) {
+      EXPECT_THAT(tasks[s].proposed(), ElementsAreArray(alone[s]));
+      EXPECT_EQ(tasks[s].num_computed_after, 35);
+    }
+    return pair.draft_runner().num_rows - before;
+  };
+  EXPECT_EQ(propose(), 32 + 3 * 3) << "the prompt once, then three passes of three";
+  // Rows that would ride in the first drafting pass meet in block q too: one sequence runs them.
+  sequences[0].draft_computed = 30;
+  sequences[1].draft_computed = 31;
+  sequences[2].draft_computed = 32;
+  EXPECT_EQ(propose(), 2 + 3 * 3);
+  // Nothing granted to the second: it takes what the first has filled.
+  sequences[0].draft_computed = sequences[1].draft_computed = 0;
+  sequences[2].draft_computed = 0;
+  sequences[1].num_catch_up = 0;
+  DraftTask two[2] = {pair.TaskOf(sequences[0]), pair.TaskOf(sequences[1])};
+  pair.drafter().Propose(two);
+  EXPECT_EQ(two[0].num_computed_after, 35);
+  EXPECT_EQ(two[1].num_drafts, 0);
+}
+
+TEST(ModelDrafterTest, StopsAtItsContext) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options({.max_context = 64}));
+  PairSequence sequence = pair.NewSequence(SomeTokens(62, kVocab, 6), {.temperature = 0}, 20);
+  sequence.num_drafts = 8;
+  DraftTask task = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&task, 1));
+  EXPECT_EQ(task.num_drafts, 3) << "of passes over 62, 63 and 64 tokens";
+  sequence.tokens = SomeTokens(70, kVocab, 6);
+  task = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&task, 1));
+  EXPECT_EQ(task.num_drafts, 0);
+  EXPECT_EQ(task.num_computed_after, 64);
+}
+
+TEST(ModelDrafterTest, StopsBehindATokenItIsUnsureOf) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  PairSequence sequence =
+      pair.NewSequence(SomeTokens(20, kVocab, 7), {.temperature = 1, .seed = 1}, 40);
+  sequence.num_drafts = 8;
+  DraftTask whole = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&whole, 1));
+  ASSERT_EQ(whole.num_drafts, 8);
+  // Its own probabilities, from the logits behind each prefix.
+  std::vector<int32_t> ids = sequence.tokens;
+  ids.insert(ids.end(), whole.proposed().begin(), whole.proposed().end());
+  const Rows logits = pair.draft().Logits(ids, 64);
+  std::vector<float> probabilities;
+  for (size_t i = 20; i < ids.size(); ++i) {
+    double sum = 0;
+    for (const float l : logits[i - 1]) sum += std::exp(static_cast<double>(l));
+    const double own = logits[i - 1][static_cast<size_t>(ids[i])];
+    probabilities.push_back(static_cast<float>(std::exp(own) / sum));
+  }
+  for (const float bound : {0.005f, 0.01f, 0.02f, 1.1f}) {
+    const auto unsure = std::find_if(probabilities.begin(), probabilities.end(),
+                                     [&](float p) { return p < bound; });
+    const auto expected = std::min<int64_t>(8, unsure - probabilities.begin() + 1);
+    sequence.min_confidence = bound;
+    DraftTask task = pair.TaskOf(sequence);
+    pair.drafter().Propose(std::span(&task, 1));
+    EXPECT_EQ(task.num_drafts, expected) << "bound " << bound;
+    EXPECT_EQ(task.num_computed_after, 20 + task.num_drafts - 1);
+    EXPECT_THAT(task.proposed(),
+                ElementsAreArray(whole.proposed().first(static_cast<size_t>(task.num_drafts))));
+  }
+}
+
+TEST(ModelDrafterTest, SplitsAPassThatIsTooWide) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
+            Options({.max_rows = 7, .max_sequences = 4}));
+  std::vector<PairSequence> sequences;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    sequences.push_back(
+        pair.NewSequence(SomeTokens(3, kVocab, 8), {.temperature = 1, .seed = seed}, 13));
+    sequences.back().num_drafts = static_cast<int>(seed % 4);
+  }
+  std::vector<DraftTask> tasks;
+  for (PairSequence& sequence : sequences) tasks.push_back(pair.TaskOf(sequence));
+  pair.drafter().Propose(tasks);
+  for (const DraftPass& pass : pair.drafter().passes()) {
+    EXPECT_LE(pass.num_rows, 7);
+    EXPECT_LE(pass.num_sequences, 4);
+  }
+  for (size_t s = 0; s < 6; ++s) {
+    DraftTask alone = pair.TaskOf(sequences[s]);
+    pair.drafter().Propose(std::span(&alone, 1));
+    EXPECT_EQ(tasks[s].num_drafts, sequences[s].num_drafts);
+    EXPECT_THAT(tasks[s].proposed(), ElementsAreArray(alone.proposed()));
+  }
+}
+
+TEST(ModelDrafterTest, CopiesBlocksOfItsOwnCache) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  PairSequence sequence = pair.NewSequence(SomeTokens(16, kVocab, 9), {.temperature = 0}, 16);
+  sequence.num_drafts = 4;
+  DraftTask first = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&first, 1));
+  const std::vector<int32_t> copies = pair.target().NewTable(32);
+  pair.drafter().CopyBlocks(std::span(sequence.table).first(1), std::span(copies).first(1));
+  sequence.table = copies;
+  sequence.draft_computed = 15;
+  DraftTask second = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&second, 1));
+  EXPECT_THAT(second.proposed(), ElementsAreArray(first.proposed()));
+}
+
+// In rejection mode the target gets the very rows the drafts were drawn from.
+TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
+            Options({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
+  std::vector<PairSequence> sequences;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    const float temperature = seed == 1 ? 0.0f : 0.5f;
+    sequences.push_back(pair.NewSequence(SomeTokens(10, kVocab, 10),
+                                         {.temperature = temperature, .seed = seed}, 22));
+    sequences.back().num_drafts = 3;
+  }
+  std::vector<DraftTask> tasks;
+  for (PairSequence& sequence : sequences) tasks.push_back(pair.TaskOf(sequence));
+  pair.drafter().Propose(tasks);
+  EXPECT_THAT(tasks[0].proposed_rows(), ElementsAre(0, 2, 4));
+  EXPECT_THAT(tasks[1].proposed_rows(), ElementsAre(-1, -1, -1)) << "greedy drafts need none";
+  EXPECT_THAT(tasks[2].proposed_rows(), ElementsAre(1, 3)) << "five rows in all";
+  const TensorView kept = pair.target().runner().draft_logits();
+  for (const size_t s : {size_t{0}, size_t{2}}) {
+    std::vector<int32_t> ids = sequences[s].tokens;
+    ids.insert(ids.end(), tasks[s].proposed().begin(), tasks[s].proposed().end());
+    const Rows logits = pair.draft().Logits(ids, 64);
+    for (size_t i = 0; i < tasks[s].proposed_rows().size(); ++i) {
+      const float* row = kept.Row<float>(tasks[s].draft_rows[i]);
+      for (size_t id = 0; id < kVocab; ++id) EXPECT_EQ(row[id], logits[9 + i][id] / 0.5f);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace runahead
