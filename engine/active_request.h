@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "core/clock.h"
@@ -11,6 +12,8 @@
 #include "engine/token_queue.h"
 #include "model/token_counts.h"
 #include "scheduler/sequence.h"
+#include "speculative/draft_policy.h"
+#include "speculative/draft_state.h"
 
 namespace runahead {
 
@@ -19,7 +22,9 @@ struct ActiveChoice {
   FinishReason finish = FinishReason::kNone;
   bool was_cut = false;  // by Finish
   TimePoint last_token;
-  TokenCounts token_counts;  // for the penalties, kept up by the runner
+  TokenCounts token_counts;                 // for the penalties, kept up by the runner
+  std::unique_ptr<DraftState> draft_state;  // null: nothing is drafted for it
+  DraftChoice draft_choice;                 // of the last step that was to draft or to catch up
 };
 
 struct ActiveRequest {
@@ -52,5 +57,7 @@ struct ActiveRequest {
   int NumTokens() const;        // of all choices
   TimePoint LastToken() const;  // of all choices
 };
+
+using ActiveRequests = std::unordered_map<RequestId, std::unique_ptr<ActiveRequest>>;
 
 }  // namespace runahead

@@ -21,12 +21,13 @@ uint64_t SystemEntropy() {
 class Engine::Impl {
  public:
   Impl(const EngineConfig& config, StepRunner& runner, const Clock& clock, Metrics& metrics,
-       Logger& logger)
+       Logger& logger, const SpeculationParts& speculation)
       : config_(config),
         clock_(clock),
         door_(config, clock, metrics),
         loop_(config,
-              {runner, clock, metrics, logger, door_.mailbox(), door_.gate(), door_.status()},
+              {runner, clock, metrics, logger, door_.mailbox(), door_.gate(), door_.status(),
+               speculation},
               SystemEntropy()),
         thread_([this] { Serve(); }) {}
 
@@ -63,8 +64,8 @@ class Engine::Impl {
 };
 
 Engine::Engine(const EngineConfig& config, StepRunner& runner, const Clock& clock, Metrics& metrics,
-               Logger& logger)
-    : impl_(std::make_unique<Impl>(config, runner, clock, metrics, logger)) {}
+               Logger& logger, const SpeculationParts& speculation)
+    : impl_(std::make_unique<Impl>(config, runner, clock, metrics, logger, speculation)) {}
 
 Engine::~Engine() = default;
 

@@ -14,6 +14,7 @@
 #include "engine/metrics.h"
 #include "engine/request.h"
 #include "engine/response_stream.h"
+#include "engine/speculation_parts.h"
 
 namespace runahead {
 
@@ -21,10 +22,10 @@ class StepRunner;
 
 class Engine {
  public:
-  // All are borrowed and outlive the engine; `runner` is used by the engine's thread alone from
-  // here on.
+  // All are borrowed and outlive the engine; `runner` and the draft model are used by the engine's
+  // thread alone from here on.
   Engine(const EngineConfig& config, StepRunner& runner, const Clock& clock, Metrics& metrics,
-         Logger& logger);
+         Logger& logger, const SpeculationParts& speculation = {});
   // Stops at the end of the current step; open streams end as kFailed (unavailable).
   ~Engine();
 

@@ -48,6 +48,7 @@ EngineLoop::EngineLoop(const EngineConfig& config, const EngineParts& parts, uin
       pool_(config.num_blocks, config.block_size),
       cache_(pool_, config.enable_prefix_cache, entropy),
       scheduler_(SchedulerConfigOf(config), pool_, cache_),
+      speculator_(config, parts.speculation, parts.clock, parts.logger),
       seeds_(entropy) {
   Commit();
 }
@@ -77,7 +78,8 @@ bool EngineLoop::Turn() {
   bool has_more = false;
   wait_until_ = kNoDeadline;
   if (!parts_.status.has_ended() && !stop_asked_) {
-    Batch batch = scheduler_.Schedule(now);
+    const std::span<const DraftLimit> limits = speculator_.Decide(scheduler_, active_);
+    Batch batch = scheduler_.Schedule(now, limits);
     ReportEnded(batch, now);
     has_news = has_news || !batch.ended.empty();
     if (!batch.empty()) {
@@ -127,6 +129,7 @@ void EngineLoop::On(SubmitMessage& message) {
     refusal = scheduler_.Add(SpecOf(message.id, *request->request, message.submitted));
   }
   if (refusal.ok()) {
+    speculator_.Prepare(*request);
     active_.emplace(message.id, std::move(request));
     return;
   }
@@ -211,32 +214,51 @@ void EngineLoop::On(const DrainMessage& message) {
 void EngineLoop::On(const StopMessage&) { stop_asked_ = true; }
 
 void EngineLoop::RunStep(Batch& batch) {
-  runs_.clear();
-  for (const ScheduledSequence& scheduled : batch.sequences) {
-    ActiveRequest& request = *Find(scheduled.sequence->request());
-    runs_.push_back(RunOf(scheduled, request));
-  }
-  turn_.num_sequences = static_cast<int>(batch.sequences.size());
-  turn_.num_tokens = batch.num_tokens;
+  const Duration copying = CopyBlocks(batch);
+  speculator_.Draft(batch, active_);
+  const std::span<const SequenceRun> runs = RunsOf(batch);
 
   const TimePoint before = parts_.clock.Now();
-  if (!batch.copy_from.empty()) parts_.runner.CopyBlocks(batch.copy_from, batch.copy_to);
-  const ModelOutput& output = parts_.runner.Run(runs_);
+  const ModelOutput& output = parts_.runner.Run(runs);
   const TimePoint after = parts_.clock.Now();
-  turn_.in_runner = after - before;
+  turn_.in_runner = copying + speculator_.model_time() + (after - before);
 
-  for (size_t s = 0; s < runs_.size(); ++s) {
-    if (!runs_[s].wants_prompt_logprobs) continue;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    if (!runs[s].wants_prompt_logprobs) continue;
     const ScheduledSequence& scheduled = batch.sequences[s];
     TakePromptLogprobs(scheduled, output.prompt_logprobs[s], *Find(scheduled.sequence->request()));
   }
-  Publish(scheduler_.Apply(batch, output.token_ids, output.offsets), output, after);
+  const Progress progress = scheduler_.Apply(batch, output.token_ids, output.offsets);
+  speculator_.Observe(progress, output, after - before, ledger_);
+  Publish(progress, output, after);
+}
+
+Duration EngineLoop::CopyBlocks(const Batch& batch) {
+  if (batch.copy_from.empty()) return {};
+  const TimePoint start = parts_.clock.Now();
+  parts_.runner.CopyBlocks(batch.copy_from, batch.copy_to);
+  speculator_.CopyBlocks(batch);
+  return parts_.clock.Now() - start;
+}
+
+std::span<const SequenceRun> EngineLoop::RunsOf(const Batch& batch) {
+  runs_.clear();
+  turn_.num_sequences = static_cast<int>(batch.sequences.size());
+  for (const ScheduledSequence& scheduled : batch.sequences) {
+    const StepDraft draft = speculator_.drafted(runs_.size());
+    runs_.push_back(RunOf(scheduled, *Find(scheduled.sequence->request())));
+    runs_.back().draft_rows = draft.rows;
+    turn_.num_tokens += scheduled.num_tokens;
+  }
+  return runs_;
 }
 
 void EngineLoop::Publish(const Progress& progress, const ModelOutput& output, TimePoint now) {
   for (size_t s = 0; s < progress.sequences.size(); ++s) {
     const SequenceProgress& sequence = progress.sequences[s];
-    ledger_.CountGenerated(output.offsets[s + 1] - output.offsets[s]);
+    const int num_sampled = output.offsets[s + 1] - output.offsets[s];
+    ledger_.CountGenerated(num_sampled);
+    if (num_sampled > 0) ledger_.CountRun(sequence.num_emitted);
     PublishSequence(sequence, output, s, now);
     if (sequence.request_ended) EndRequest(sequence.request, RequestPhase::kRunning, now);
   }
@@ -248,11 +270,17 @@ void EngineLoop::PublishSequence(const SequenceProgress& progress, const ModelOu
   CountTokens(request, progress, now);
   const bool wants_logprobs = request.request->sampling.num_logprobs >= 0;
   const auto first = static_cast<size_t>(output.offsets[s]);
+  const StepDraft draft = speculator_.drafted(s);
   for (int i = 0; i < progress.num_emitted; ++i) {
     const size_t at = first + static_cast<size_t>(i);
     TokenEvent& event = request.AddEvent(progress.choice, now);
     event.token = output.token_ids[at];
+    if (i < progress.num_accepted) event.drafted_by = draft.drafter;
     event.starts_step = i == 0;
+    if (event.starts_step) {
+      event.step_drafter = draft.drafter;
+      event.num_drafted = draft.num_drafted;
+    }
     if (wants_logprobs) event.logprobs = output.logprobs[at];
   }
   if (progress.end != EndReason::kNone) {
@@ -382,6 +410,7 @@ EngineGauges EngineLoop::Gauges() const {
     gauges.waiting = static_cast<uint64_t>(scheduler_.num_waiting());
     gauges.running = static_cast<uint64_t>(scheduler_.num_running()) + settling_.size();
   }
+  speculator_.FillGauges(gauges);
   return gauges;
 }
 

@@ -7,7 +7,6 @@
 #include <random>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/clock.h"
@@ -16,6 +15,8 @@
 #include "engine/engine_config.h"
 #include "engine/engine_status.h"
 #include "engine/message.h"
+#include "engine/speculation_parts.h"
+#include "engine/speculator.h"
 #include "engine/step_ledger.h"
 #include "engine/submit_gate.h"
 #include "kvcache/block_pool.h"
@@ -34,6 +35,7 @@ struct EngineParts {
   EngineMailbox& mailbox;
   SubmitGate& gate;
   EngineStatus& status;
+  SpeculationParts speculation = {};
 };
 
 // Between two turns every request that was taken from the mailbox and whose outcome is not yet
@@ -57,8 +59,6 @@ class EngineLoop {
   void CheckIntegrity() const;
 
  private:
-  using Requests = std::unordered_map<RequestId, std::unique_ptr<ActiveRequest>>;
-
   // One turn's timing, as far as it is known.
   struct TurnRecord {
     TimePoint start;
@@ -82,6 +82,8 @@ class EngineLoop {
 
   // A step.
   void RunStep(Batch& batch);
+  Duration CopyBlocks(const Batch& batch);
+  std::span<const SequenceRun> RunsOf(const Batch& batch);
   void Publish(const Progress& progress, const ModelOutput& output, TimePoint now);
   void PublishSequence(const SequenceProgress& progress, const ModelOutput& output, size_t s,
                        TimePoint now);
@@ -110,8 +112,9 @@ class EngineLoop {
   BlockPool pool_;
   PrefixCache cache_;
   Scheduler scheduler_;
-  Requests active_;
-  Requests settling_;  // over, but the front end may still Finish them early
+  Speculator speculator_;
+  ActiveRequests active_;
+  ActiveRequests settling_;  // over, but the front end may still Finish them early
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // counted; gone once their events are pushed
   std::vector<ActiveRequest*> touched_;                // have events to push
   std::vector<SequenceRun> runs_;

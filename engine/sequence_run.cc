@@ -40,6 +40,20 @@ SequenceRun RunOf(const ScheduledSequence& scheduled, ActiveRequest& request) {
   return run;
 }
 
+SequenceRun DraftRunOf(const ScheduledSequence& scheduled, ActiveRequest& request) {
+  const Sequence& sequence = *scheduled.sequence;
+  SequenceRun run = {.block_table = sequence.block_table().ids(),
+                     .wants_token = true,
+                     .choice = static_cast<uint32_t>(sequence.choice())};
+  run.sampling = &request.request->sampling;
+  run.prompt = sequence.prompt();
+  run.output = sequence.output();
+  run.counts = &request.choices[static_cast<size_t>(sequence.choice())].token_counts;
+  run.num_suppressed_rows = std::min(sequence.num_suppressed_rows(), 1 + scheduled.num_draft);
+  if (run.num_suppressed_rows > 0) run.suppressed = sequence.stop_ids();
+  return run;
+}
+
 void TakePromptLogprobs(const ScheduledSequence& scheduled, std::span<const PositionLogprobs> rows,
                         ActiveRequest& request) {
   const Sequence& sequence = *scheduled.sequence;

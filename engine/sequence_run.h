@@ -16,6 +16,9 @@ namespace runahead {
 // Apply.
 SequenceRun RunOf(const ScheduledSequence& scheduled, ActiveRequest& request);
 
+// What DraftTask::run asks for. Borrows likewise, until Apply.
+SequenceRun DraftRunOf(const ScheduledSequence& scheduled, ActiveRequest& request);
+
 // Takes over the logprobs of prompt tokens not judged before: rows[i] judged the token after the
 // run's i-th. Before Apply. A preempted sequence runs rows again whose logprobs are here already.
 void TakePromptLogprobs(const ScheduledSequence& scheduled, std::span<const PositionLogprobs> rows,

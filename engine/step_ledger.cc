@@ -68,6 +68,25 @@ void StepLedger::Book(MetricsSnapshot& counts) const {
     counts.batch_sequences.Observe(step.num_sequences);
     counts.batch_tokens.Observe(step.num_tokens);
   }
+  BookDrafts(counts);
+}
+
+void StepLedger::BookDrafts(MetricsSnapshot& counts) const {
+  for (const int num_emitted : runs_) counts.tokens_per_run.Observe(num_emitted);
+  for (const JudgedDraft& draft : drafts_) {
+    DrafterCounts& drafter = counts.drafters[static_cast<size_t>(draft.drafter)];
+    ++drafter.drafts;
+    drafter.drafted_tokens += static_cast<uint64_t>(draft.num_drafted);
+    drafter.accepted_tokens += static_cast<uint64_t>(draft.num_accepted);
+    const auto drafted = static_cast<size_t>(draft.num_drafted);
+    const auto accepted = static_cast<size_t>(draft.num_accepted);
+    for (size_t i = 0; i < drafted; ++i) ++drafter.drafted_at[i];
+    for (size_t i = 0; i < accepted; ++i) ++drafter.accepted_at[i];
+    drafter.accepted_length.Observe(draft.num_accepted);
+  }
+  for (const double seconds : drafting_) counts.draft_seconds.Observe(seconds);
+  for (const double seconds : verifying_) counts.verify_seconds.Observe(seconds);
+  counts.draft_catch_up_tokens += catch_up_;
 }
 
 void StepLedger::BookOutcome(const Outcome& outcome, MetricsSnapshot& counts) {
@@ -106,15 +125,22 @@ void StepLedger::BookGauges(const EngineGauges& gauges, MetricsSnapshot& counts)
   counts.preemptions = gauges.preemptions;
   counts.prefix_query_tokens = gauges.prefix_query_tokens;
   counts.prefix_hit_tokens = gauges.prefix_hit_tokens;
+  counts.draft_length = gauges.draft_length;
+  counts.speculation_loss_seconds = gauges.speculation_loss_seconds;
+  counts.speculation_rests = gauges.speculation_rests;
 }
 
 void StepLedger::Clear() {
-  num_admitted_ = generated_ = discarded_ = 0;
+  num_admitted_ = generated_ = discarded_ = catch_up_ = 0;
   scheduled_.clear();
   first_tokens_.clear();
   gaps_.clear();
   outcomes_.clear();
   steps_.clear();
+  runs_.clear();
+  drafts_.clear();
+  drafting_.clear();
+  verifying_.clear();
 }
 
 }  // namespace runahead

@@ -21,6 +21,16 @@ struct EngineGauges {
   uint64_t preemptions = 0;
   uint64_t prefix_query_tokens = 0;
   uint64_t prefix_hit_tokens = 0;
+  double draft_length = 0;
+  double speculation_loss_seconds = 0;
+  bool speculation_rests = false;
+};
+
+// One sequence's drafts of one step.
+struct JudgedDraft {
+  DrafterKind drafter = DrafterKind::kNone;
+  int num_drafted = 0;   // at least 1
+  int num_accepted = 0;  // those past a stop or a limit included
 };
 
 class StepLedger {
@@ -36,6 +46,12 @@ class StepLedger {
   // Once per request. `phase` matters to those cancelled or expired.
   void CountOutcome(const ActiveRequest& request, FinishReason outcome, RequestPhase phase,
                     TimePoint now);
+  // One sequence in one step of the target that wanted a token of it.
+  void CountRun(int num_emitted) { runs_.push_back(num_emitted); }
+  void CountDraft(const JudgedDraft& draft) { drafts_.push_back(draft); }
+  void CountCatchUp(int num_tokens) { catch_up_ += static_cast<uint64_t>(num_tokens); }
+  void CountDrafting(Duration time) { drafting_.push_back(Seconds(time)); }
+  void CountVerifying(Duration time) { verifying_.push_back(Seconds(time)); }
   void CountStep(int num_sequences, int num_tokens, Duration total, Duration host);
 
   void Commit(const EngineGauges& gauges, Metrics& metrics);
@@ -70,6 +86,7 @@ class StepLedger {
   };
 
   void Book(MetricsSnapshot& counts) const;
+  void BookDrafts(MetricsSnapshot& counts) const;
   static void BookOutcome(const Outcome& outcome, MetricsSnapshot& counts);
   static void BookGauges(const EngineGauges& gauges, MetricsSnapshot& counts);
   void Clear();
@@ -82,6 +99,11 @@ class StepLedger {
   std::vector<Gap> gaps_;
   std::vector<Outcome> outcomes_;
   std::vector<Step> steps_;  // none or one
+  std::vector<int> runs_;    // tokens emitted
+  std::vector<JudgedDraft> drafts_;
+  std::vector<double> drafting_;   // seconds; none or one
+  std::vector<double> verifying_;  // likewise
+  uint64_t catch_up_ = 0;
 };
 
 }  // namespace runahead

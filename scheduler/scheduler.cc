@@ -224,6 +224,31 @@ int Scheduler::num_running() const {
 
 int Scheduler::num_waiting() const { return static_cast<int>(requests_.size()) - num_running(); }
 
+PrefillForecast Scheduler::ForecastPrefill() const {
+  PrefillForecast forecast;
+  int num_left = config_.max_num_batched_tokens;
+  for (const Sequence* sequence : queues_.running()) {
+    num_left -= sequence->num_uncomputed() == 1 ? 1 : 0;
+  }
+  const auto add = [&](const Sequence& sequence) {
+    const int num_tokens = std::min(sequence.num_uncomputed(), num_left);
+    num_left -= num_tokens;
+    forecast.num_tokens += num_tokens;
+    forecast.num_context += num_tokens > 0 ? sequence.num_computed() + num_tokens : 0;
+  };
+  for (const Sequence* sequence : queues_.running()) {
+    if (sequence->num_uncomputed() > 1) add(*sequence);
+  }
+  int num_places = config_.max_num_seqs - queues_.num_running();
+  int num_free = pool_.num_free() - queues_.num_running();
+  for (const Sequence* sequence : queues_.waiting()) {
+    num_free -= blocks_.BlocksFor(sequence->num_tokens());
+    if (num_left <= 0 || num_places-- <= 0 || num_free < 0) break;
+    add(*sequence);
+  }
+  return forecast;
+}
+
 void Scheduler::CheckSequence(const Sequence& sequence) const {
   const BlockTable& table = sequence.block_table();
   const int num_target = sequence.num_computed(CacheModel::kTarget);

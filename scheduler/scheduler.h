@@ -43,6 +43,12 @@ struct RemovedRequest {
   bool request_ended = false;  // nothing of it is left here
 };
 
+// What the next step will probably run beside the decodes.
+struct PrefillForecast {
+  int num_tokens = 0;
+  int64_t num_context = 0;  // tokens attended to, over the sequences
+};
+
 // The rules of a step, in this order:
 //  1. Past its deadline a request ends, wherever it stands.
 //  2. A waiting request of a strictly better priority takes the place and the blocks of running
@@ -91,6 +97,10 @@ class Scheduler {
   RemovedRequest Cancel(RequestId request);
   // The front end ended the choice after its first num_tokens output tokens (a stop string).
   RemovedRequest Finish(RequestId request, int choice, int num_tokens);
+
+  // For the draft policy, which decides before Schedule does. It knows nothing of prefix hits, and
+  // asks of a waiting request only whether a place and blocks are there for it.
+  PrefillForecast ForecastPrefill() const;
 
   // In scheduling order; valid until the next call that changes something.
   std::span<Sequence* const> Running() const { return queues_.running(); }

@@ -72,6 +72,9 @@ inline std::vector<int32_t> Counting(int32_t first, int count) {
 // What a client has seen of one choice.
 struct ClientChoice {
   std::vector<int32_t> tokens;
+  std::vector<DrafterKind> drafted_by;  // parallel to tokens
+  int num_drafted = 0;
+  int num_steps = 0;
   std::vector<PositionLogprobs> logprobs;
   FinishReason finish = FinishReason::kNone;
   std::optional<int32_t> stop_token;
@@ -96,7 +99,12 @@ struct Client {
       } else {
         EXPECT_TRUE(event.prompt_logprobs.empty());
       }
-      if (event.token >= 0) choice.tokens.push_back(event.token);
+      if (event.token >= 0) {
+        choice.tokens.push_back(event.token);
+        choice.drafted_by.push_back(event.drafted_by);
+        choice.num_drafted += event.num_drafted;
+        choice.num_steps += event.starts_step ? 1 : 0;
+      }
       if (event.logprobs) choice.logprobs.push_back(*event.logprobs);
       choice.finish = event.finish;
       choice.stop_token = event.stop_token;
@@ -109,10 +117,12 @@ struct Client {
 // A loop over any runner, turned by the test.
 class LoopUnderTest {
  public:
-  LoopUnderTest(StepRunner& step_runner, const EngineConfig& config, uint64_t entropy = 1)
+  LoopUnderTest(StepRunner& step_runner, const EngineConfig& config, uint64_t entropy = 1,
+                const SpeculationParts& speculation = {})
       : door(config, clock, metrics),
         loop(config,
-             {step_runner, clock, metrics, logger, door.mailbox(), door.gate(), door.status()},
+             {step_runner, clock, metrics, logger, door.mailbox(), door.gate(), door.status(),
+              speculation},
              entropy) {}
 
   Client Submit(Request request) {
@@ -153,9 +163,10 @@ struct OwnsFakeRunner {
 
 class TestLoop : public OwnsFakeRunner, public LoopUnderTest {
  public:
-  explicit TestLoop(const EngineConfig& config = SmallEngineConfig(), uint64_t entropy = 1)
+  explicit TestLoop(const EngineConfig& config = SmallEngineConfig(), uint64_t entropy = 1,
+                    const SpeculationParts& speculation = {})
       : OwnsFakeRunner{{config.num_blocks, config.block_size, config.vocab_size}},
-        LoopUnderTest(runner, config, entropy) {}
+        LoopUnderTest(runner, config, entropy, speculation) {}
 };
 
 }  // namespace runahead
