@@ -45,6 +45,15 @@ TEST_P(MemoryPlanTest, EqualsWhatIsAllocated) {
       const ModelRunner runner(backend, *transformer, cache, request.limits);
       EXPECT_EQ(plan.workspace_bytes, backend.allocated_bytes() - before) << directory;
       EXPECT_EQ(plan.num_weights, config.NumWeights());
+      MemoryRequest rejecting = request;
+      rejecting.limits.verify_mode = VerifyMode::kRejection;
+      before = backend.allocated_bytes();
+      const ModelRunner judge(backend, *transformer, cache, rejecting.limits);
+      const int64_t taken = backend.allocated_bytes() - before;
+      EXPECT_EQ(PlanMemory(backend, config, rejecting).workspace_bytes, taken);
+      EXPECT_GE(taken, plan.workspace_bytes + judge.draft_logits().NumBytes());
+      EXPECT_EQ(judge.draft_logits().dim(0), 70);
+      EXPECT_EQ(runner.draft_logits().rank, 0);
     }
   }
 }

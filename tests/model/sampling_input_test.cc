@@ -97,6 +97,49 @@ TEST_F(SamplingInputTest, PenaltiesCountTheDraftsBeforeEachRow) {
   }
 }
 
+// A proposal's row counts the drafts before it like a verified row of the same position does, and
+// leaves the counts that it shares with the target alone.
+TEST_F(SamplingInputTest, ProposalsCountThePendingDrafts) {
+  const SamplingParams sampling = {.frequency_penalty = 0.5f, .num_logprobs = 3};
+  TokenCounts counts;
+  const std::vector<int32_t> drafts = {5, 20, 5};
+  input_.Add({.tokens = std::span(drafts).last(1),
+              .num_computed = 8,
+              .sampling = &sampling,
+              .prompt = prompt_,
+              .output = output_,
+              .counts = &counts,
+              .proposal = Proposal{.pending = drafts, .noise = DraftNoise(3)}},
+             0, 1);
+  auto adjusts = AdjustsOf(Args(), 0);
+  EXPECT_EQ(adjusts[5].output_count, 3);
+  EXPECT_EQ(adjusts[20].output_count, 1);
+  EXPECT_EQ(adjusts[7].output_count, 1);
+  EXPECT_EQ(counts.Find(20), -1);
+  EXPECT_THAT(input_.logprob_rows(), IsEmpty()) << "no client sees a proposal";
+  EXPECT_EQ(input_.max_top_logprobs(), 0);
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {}, {});
+  EXPECT_EQ(sample.rows[0].purpose, DraftNoise(3));
+  EXPECT_EQ(sample.rows[0].position, 9u);
+}
+
+TEST_F(SamplingInputTest, DraftsNameTheRowsTheyWereDrawnFrom) {
+  const SamplingParams sampling = {};
+  const std::vector<int32_t> rows = {11, 4};
+  input_.Add({.tokens = tokens_, .num_computed = 1, .sampling = &sampling}, 0, 3);
+  input_.Add({.tokens = tokens_,
+              .num_computed = 1,
+              .num_drafts = 2,
+              .sampling = &sampling,
+              .draft_rows = rows},
+             1, 6);
+  input_.Add({.tokens = tokens_, .num_computed = 1, .num_drafts = 1, .sampling = &sampling}, 2, 9);
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {}, {});
+  EXPECT_THAT(sample.draft_rows, ElementsAre(-1, 11, 4, -1, -1, -1));
+  EXPECT_EQ(sample.mode, VerifyMode::kRejection);
+  EXPECT_EQ(sample.rows[0].purpose, NoisePurpose::kTarget);
+}
+
 TEST_F(SamplingInputTest, BiasesAndBansShareTheList) {
   SamplingParams sampling = {.presence_penalty = 1};
   sampling.logit_bias = {{2, 1.5f}, {3, -100}, {4, -99.5f}, {6, -250}};
