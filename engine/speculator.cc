@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "engine/policy_decider.h"
 #include "engine/sequence_run.h"
 
 namespace runahead {
@@ -39,8 +40,8 @@ Speculator::Speculator(const EngineConfig& config, const SpeculationParts& parts
       logger_(logger) {
   const std::vector<DrafterKind>& kinds = config.speculation.drafters;
   if (kinds.empty() || max_drafts_ == 0) return;
-  decider_ = parts.decider;
-  RA_CHECK(decider_ != nullptr);
+  if (parts.decider == nullptr) policy_ = std::make_unique<PolicyDecider>(parts.costs);
+  decider_ = parts.decider != nullptr ? parts.decider : policy_.get();
   for (Drafter* each : std::initializer_list<Drafter*>{&ngram_, &prediction_, parts.model}) {
     if (each == nullptr || std::ranges::count(kinds, each->kind()) == 0) continue;
     drafter(each->kind()) = each;

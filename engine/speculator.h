@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -89,6 +90,7 @@ class Speculator {
   const int vocab_size_;
   const Clock& clock_;
   Logger& logger_;
+  std::unique_ptr<DraftDecider> policy_;  // where the parts bring no decider
   DraftDecider* decider_ = nullptr;
   NgramDrafter ngram_;
   PredictionDrafter prediction_;
