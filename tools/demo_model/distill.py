@@ -34,14 +34,14 @@ def hybrid_loss(
     ).sum() / total
 
 
-def pair_loss(target, draft, ids: torch.Tensor, weights: torch.Tensor):
-    """hybrid_loss of rows; ids and weights [S, T + 1]."""
+def pair_loss(target, draft, ids: torch.Tensor, weights: torch.Tensor, temperature: float = 1.0):
+    """hybrid_loss of rows at a temperature; ids and weights [S, T + 1]."""
     with torch.autocast(ids.device.type, dtype=torch.bfloat16):
         with torch.no_grad():
             target_logits = target(ids[:, :-1])
         draft_logits = draft(ids[:, :-1])
-    rows = target_logits.flatten(0, 1), draft_logits.flatten(0, 1), weights[:, 1:].flatten()
-    return hybrid_loss(*rows)
+    rows = (logits.flatten(0, 1).float() / temperature for logits in (target_logits, draft_logits))
+    return hybrid_loss(*rows, weights[:, 1:].flatten())
 
 
 class OnPolicyText:
@@ -84,7 +84,7 @@ class DistillTask(Task):
         return self.own_text.batch(self.args.seed * 1_000_003 + step, tokens, length)
 
     def loss(self, ids, weights):
-        return self.pair(self.target, self.model, ids, weights)[0]
+        return self.pair(self.target, self.model, ids, weights, self.args.temperature)[0]
 
     @torch.no_grad()
     def held_out(self) -> float:
@@ -99,6 +99,7 @@ def main() -> None:
     )
     parser.add_argument("--start", type=pathlib.Path, help="weights.pt the draft starts from")
     parser.add_argument("--on-policy", type=pathlib.Path, help="file made by on_policy.py")
+    parser.add_argument("--temperature", type=float, default=0.8, help="of both distributions")
     add_run_arguments(parser)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
