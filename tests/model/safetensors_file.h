@@ -22,12 +22,12 @@ inline std::string SafetensorsBytes(const std::string& header, const std::string
   return file + header + data;
 }
 
-// A folder of one test, removed with it.
+// A folder of one test, removed with it; one test may have several of different suffixes.
 class TestFolder {
  public:
-  TestFolder() {
+  explicit TestFolder(const std::string& suffix = "") {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::string name = std::string(test->test_suite_name()) + "_" + test->name();
+    std::string name = std::string(test->test_suite_name()) + "_" + test->name() + suffix;
     for (char& c : name) c = c == '/' ? '_' : c;
     path_ = testing::TempDir() + "/" + name;
     std::filesystem::remove_all(path_);
