@@ -371,8 +371,17 @@ void ModelRunner::CopyBlocks(std::span<const int32_t> from, std::span<const int3
 TensorView ModelRunner::draft_logits() const { return state_->DraftLogits(); }
 
 void ModelRunner::KeepProposals(const TensorView& rows) {
-  RA_CHECK(rows.rank == 0 || rows.RowElements() == state_->vocab(), "one vocabulary");
-  state_->kept = rows;
+  State& state = *state_;
+  if (rows.rank == 0) return;
+  RA_CHECK_LE(state.vocab(), rows.RowElements());
+  // What this model has no column for it never proposes.
+  const std::vector<float> banned(static_cast<size_t>(rows.RowElements()), -INFINITY);
+  for (int64_t row = 0; row < rows.dim(0); ++row) {
+    state.backend.CopyToDevice(rows.Row<float>(row), banned.data(), rows.RowElements() * 4);
+  }
+  state.backend.Wait(state.backend.Record());
+  state.kept = rows;
+  state.kept.dims[1] = state.vocab();
 }
 
 TensorView ModelRunner::LogitsOf(std::span<const int32_t> rows) { return state_->Head(rows); }

@@ -110,7 +110,8 @@ class ModelRunner final : public StepRunner {
   // Run judges them, [max_logit_rows, vocab_limit] f32 on the device. Else rank 0.
   TensorView draft_logits() const;
   // Of a draft model: every proposal with a keep_row leaves its processed logits in that row of
-  // `rows`, the target's draft_logits(). Keep rows of one Run ascend by one.
+  // `rows`, the target's draft_logits(). Keep rows of one Run ascend by one. Called once; the
+  // target may have more columns.
   void KeepProposals(const TensorView& rows);
 
   // Raw logits of rows of the last Run, [R, vocab_limit] f32 on the device, valid until the next

@@ -64,8 +64,7 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
     step_rows_.push_back(row_end - num_rows_of_run + row);
     params_.push_back(ParamsOf(sampling));
     AddAdjusts(run, row);
-    allowed_.insert(allowed_.end(), sampling.allowed_token_ids.begin(),
-                    sampling.allowed_token_ids.end());
+    AddAllowed(run);
     allowed_offsets_.push_back(static_cast<int32_t>(allowed_.size()));
     rows_.push_back({.key = {.seed = sampling.seed, .choice = run.choice},
                      .position = static_cast<uint32_t>(context - run.num_drafts + row),
@@ -79,6 +78,17 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   max_top_logprobs_ = std::max(max_top_logprobs_, num_logprobs);
   sequences_.push_back(sequence);
   row_offsets_.push_back(num_rows());
+}
+
+// A request's ids are the target's; a draft model may lack the last of them.
+bool SamplingInput::Has(const SequenceRun& run, int32_t token) const {
+  return !run.proposal.has_value() || static_cast<size_t>(token) < adjust_index_.size();
+}
+
+void SamplingInput::AddAllowed(const SequenceRun& run) {
+  for (const int32_t token : run.sampling->allowed_token_ids) {
+    if (Has(run, token)) allowed_.push_back(token);
+  }
 }
 
 // The entry of `token` in the current row's list, which begins with all of `counts` (may be null).
@@ -111,12 +121,13 @@ void SamplingInput::AddAdjusts(const SequenceRun& run, int row) {
     for (const int32_t draft : drafts) ++AdjustOf(draft, counts).output_count;
   }
   for (const auto& [token, bias] : sampling.logit_bias) {
-    AdjustOf(token, counts).bias = bias <= kBanBias ? kBanned : bias;
+    if (Has(run, token)) AdjustOf(token, counts).bias = bias <= kBanBias ? kBanned : bias;
   }
-  for (const int32_t token : sampling.banned_token_ids) AdjustOf(token, counts).bias = kBanned;
-  if (row < run.num_suppressed_rows) {
-    for (const int32_t token : run.suppressed) AdjustOf(token, counts).bias = kBanned;
-  }
+  const auto ban = [&](int32_t token) {
+    if (Has(run, token)) AdjustOf(token, counts).bias = kBanned;
+  };
+  std::ranges::for_each(sampling.banned_token_ids, ban);
+  if (row < run.num_suppressed_rows) std::ranges::for_each(run.suppressed, ban);
   adjust_offsets_.push_back(static_cast<int32_t>(adjusts_.size()));
 }
 

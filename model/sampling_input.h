@@ -39,6 +39,8 @@ class SamplingInput {
   int first_row(int i) const { return row_offsets_[static_cast<size_t>(i)]; }
 
  private:
+  bool Has(const SequenceRun& run, int32_t token) const;
+  void AddAllowed(const SequenceRun& run);
   void AddAdjusts(const SequenceRun& run, int row);
   TokenAdjust& AdjustOf(int32_t token, const TokenCounts* counts);
 

@@ -123,6 +123,24 @@ TEST_F(SamplingInputTest, ProposalsCountThePendingDrafts) {
   EXPECT_EQ(sample.rows[0].position, 9u);
 }
 
+// A draft model may lack the target's last ids: what a request says of them means nothing to it.
+TEST_F(SamplingInputTest, ProposalsLeaveOutIdsTheModelLacks) {
+  SamplingParams sampling = {};
+  sampling.logit_bias = {{3, 1.0f}, {40, 1.0f}};
+  sampling.banned_token_ids = {31, 32};
+  sampling.allowed_token_ids = {3, 31, 99};
+  const std::vector<int32_t> suppressed = {8, 50};
+  input_.Add({.tokens = std::span(tokens_).last(1),
+              .sampling = &sampling,
+              .suppressed = suppressed,
+              .num_suppressed_rows = 1,
+              .proposal = Proposal()},
+             0, 1);
+  EXPECT_EQ(AdjustsOf(Args(), 0).size(), 3u);
+  EXPECT_THAT(std::vector<int32_t>(Args().allowed.begin(), Args().allowed.end()),
+              ElementsAre(3, 31));
+}
+
 TEST_F(SamplingInputTest, DraftsNameTheRowsTheyWereDrawnFrom) {
   const SamplingParams sampling = {};
   const std::vector<int32_t> rows = {11, 4};

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "tests/speculative/pair_fixture.h"
+#include "tests/speculative/random_models.h"
 
 namespace runahead {
 namespace {
@@ -300,6 +301,26 @@ TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
       for (size_t id = 0; id < kVocab; ++id) EXPECT_EQ(row[id], logits[9 + i][id] / 0.5f);
     }
   }
+}
+
+// A target whose table has more ids than the draft's: those have no chance as drafts.
+TEST(ModelDrafterTest, IdsTheDraftLacksAreNeverProposed) {
+  const TestFolder wide("_target");
+  const TestFolder narrow("_draft");
+  WriteRandomModel(wide, 64, 4, 0);
+  WriteRandomModel(narrow, 50, 4, 0);
+  Pair pair(wide.path(), narrow.path(), Options({.verify_mode = VerifyMode::kRejection}));
+  PairSequence sequence =
+      pair.NewSequence(SomeTokens(10, 50, 11), {.temperature = 1, .seed = 1}, 20);
+  sequence.sampling.logit_bias = {{60, 0.5f}};
+  sequence.num_drafts = 2;
+  DraftTask task = pair.TaskOf(sequence);
+  pair.drafter().Propose(std::span(&task, 1));
+  const float* row = pair.target().runner().draft_logits().Row<float>(task.draft_rows[1]);
+  EXPECT_GT(row[49], -INFINITY);
+  for (int id = 50; id < 64; ++id) EXPECT_EQ(row[id], -INFINITY);
+  pair.Step(sequence);
+  EXPECT_EQ(sequence.num_proposed, 2);
 }
 
 }  // namespace
