@@ -1,5 +1,6 @@
 #include "server/http_server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <optional>
@@ -23,6 +24,8 @@
 
 #include "server/http_error.h"
 #include "server/http_session.h"
+#include "server/thread_priority.h"
+#include "server/yielding_queue.h"
 
 namespace runahead {
 namespace {
@@ -61,6 +64,8 @@ struct HttpServer::State {
   explicit State(HttpOptions o)
       : options(std::move(o)),
         workers(static_cast<size_t>(options.num_threads)),
+        streams(std::max(1, options.num_threads - 1),
+                [this](std::function<void()> task) { asio::post(io, std::move(task)); }),
         control(asio::make_strand(io)),
         acceptor(control),
         work(asio::make_work_guard(io)) {
@@ -78,6 +83,7 @@ struct HttpServer::State {
   std::unique_ptr<asio::ssl::context> tls;  // null: plain
   asio::io_context io;
   asio::thread_pool workers;
+  YieldingQueue streams;  // leaves a thread to sockets that ask for something, where there are two
   asio::strand<asio::io_context::executor_type> control;  // owns acceptor and sessions
   tcp::acceptor acceptor;
   int port = 0;
@@ -182,7 +188,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(const HttpOptions& option
   RA_ASSIGN_OR_RETURN(state->tls, MakeTlsContext(options));
   RA_RETURN_IF_ERROR(state->Bind());
   for (int i = 0; i < options.num_threads; ++i) {
-    state->threads.emplace_back([&io = state->io] { io.run(); });
+    state->threads.emplace_back([&io = state->io] {
+      AskForShortTurns();
+      io.run();
+    });
   }
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
@@ -191,7 +200,7 @@ int HttpServer::port() const { return state_->port; }
 
 int HttpServer::num_connections() const { return state_->num_connections.load(); }
 
-void HttpServer::Post(std::function<void()> task) { asio::post(state_->io, std::move(task)); }
+void HttpServer::Post(std::function<void()> task) { state_->streams.Add(std::move(task)); }
 
 void HttpServer::Serve(const Router& router, const HttpGate& gate) {
   asio::post(state_->control, [state = state_.get(), &router, &gate] {

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "server/http_error.h"
@@ -20,6 +23,7 @@ using boost::system::error_code;
 
 constexpr size_t kMaxPipelinedBytes = 64 << 10;
 constexpr size_t kMaxWriteBytes = 64 << 10;
+constexpr size_t kMaxUnyieldedBytes = 256 << 10;
 
 std::string ChunkOf(const std::string& bytes) {
   std::array<char, 24> size{};
@@ -43,7 +47,6 @@ HttpSession::HttpSession(Strand strand, std::unique_ptr<Transport> transport,
       transport_(std::move(transport)),
       context_(context),
       parser_(context.options->limits),
-      wake_(strand),
       deadline_(strand) {}
 
 void HttpSession::Start(std::function<void()> done) {
@@ -72,13 +75,24 @@ void HttpSession::CloseWhenIdle() {
 }
 
 HttpSession::Task HttpSession::Wait() {
-  error_code ignored;
-  wake_.expires_at(asio::steady_timer::time_point::max());
-  co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  num_unyielded_bytes_ = 0;
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [this](auto&& handler) {
+        // Shared because std::function copies; it is called once.
+        auto shared = std::make_shared<std::decay_t<decltype(handler)>>(std::move(handler));
+        waiter_ = [shared] { std::move (*shared)(); };
+      },
+      asio::use_awaitable);
+}
+
+HttpSession::Task HttpSession::Yield() {
+  num_unyielded_bytes_ = 0;
+  co_await asio::post(strand_, asio::use_awaitable);
 }
 
 void HttpSession::SetDeadline(std::chrono::milliseconds after) {
   has_timed_out_ = false;
+  has_deadline_ = true;
   deadline_.expires_after(after);
   deadline_.async_wait(
       [self = shared_from_this(), generation = ++deadline_generation_](const error_code& error) {
@@ -90,8 +104,9 @@ void HttpSession::SetDeadline(std::chrono::milliseconds after) {
 }
 
 void HttpSession::ClearDeadline() {
-  ++deadline_generation_;
   has_timed_out_ = false;
+  if (!std::exchange(has_deadline_, false)) return;
+  ++deadline_generation_;
   deadline_.cancel();
 }
 
@@ -276,7 +291,8 @@ HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
   reply.Arm([weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;
-    asio::post(self->strand_, [weak] {
+    // Mostly called by a thread of the pool that is between two tasks: then it runs right here.
+    asio::dispatch(self->strand_, [weak] {
       if (const auto still = weak.lock()) {
         still->is_ready_ = true;
         still->Notify();
@@ -293,6 +309,13 @@ HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
 HttpSession::Async<bool> HttpSession::Write(std::string bytes) {
   size_t offset = 0;
   while (offset < bytes.size()) {
+    // An event of a stream fits into the socket's buffer nearly always, and then costs one system
+    // call: no timer, no wait.
+    const size_t num_at_once = transport_->TryWrite(asio::buffer(bytes) + offset);
+    offset += num_at_once;
+    num_unyielded_bytes_ += num_at_once;
+    if (num_unyielded_bytes_ > kMaxUnyieldedBytes) co_await Yield();
+    if (num_at_once > 0) continue;
     SetDeadline(context_.options->timeouts.write);
     is_writing_ = true;
     const size_t length = std::min(bytes.size() - offset, kMaxWriteBytes);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -69,7 +70,13 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   // Suspends until Notify: a byte, a finished write, an expired deadline, a ready reply.
   Task Wait();
-  void Notify() { wake_.cancel(); }
+  // Goes on where Wait suspended, before it returns; so nothing may follow it. What nobody waits
+  // for is found by whoever looks before the next Wait.
+  void Notify() {
+    if (waiter_) std::exchange(waiter_, nullptr)();
+  }
+  // Lets others run first.
+  Task Yield();
   void StartRead();
   void SetDeadline(std::chrono::milliseconds after);
   void ClearDeadline();
@@ -79,14 +86,16 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::unique_ptr<Transport> transport_;
   const SessionContext& context_;
   HttpParser parser_;
-  boost::asio::steady_timer wake_;
   boost::asio::steady_timer deadline_;
 
   std::array<char, 16384> read_buffer_;
-  std::string in_;  // received, not yet parsed
+  std::string in_;                  // received, not yet parsed
+  std::function<void()> waiter_;    // of the one Wait that is out
+  size_t num_unyielded_bytes_ = 0;  // written since the session last let others run
   bool is_reading_ = false;
   bool is_gone_ = false;  // the peer closed, or the connection broke
   bool is_writing_ = false;
+  bool has_deadline_ = false;
   bool has_timed_out_ = false;
   bool is_ready_ = false;  // the pending reply has something to say
   bool closes_when_idle_ = false;

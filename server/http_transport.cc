@@ -14,13 +14,21 @@ using boost::system::error_code;
 
 class PlainTransport final : public Transport {
  public:
-  explicit PlainTransport(tcp::socket socket) : socket_(std::move(socket)) {}
+  explicit PlainTransport(tcp::socket socket) : socket_(std::move(socket)) {
+    error_code ignored;
+    socket_.non_blocking(true, ignored);  // for TryWrite
+  }
 
   void Handshake(Callback done) override {
     asio::post(socket_.get_executor(), [done = std::move(done)] { done({}, 0); });
   }
   void ReadSome(asio::mutable_buffer into, Callback done) override {
     socket_.async_read_some(into, std::move(done));
+  }
+  size_t TryWrite(asio::const_buffer from) override {
+    error_code error;
+    const size_t count = socket_.write_some(from, error);
+    return error ? 0 : count;
   }
   void WriteSome(asio::const_buffer from, Callback done) override {
     socket_.async_write_some(from, std::move(done));
@@ -51,6 +59,7 @@ class TlsTransport final : public Transport {
   void ReadSome(asio::mutable_buffer into, Callback done) override {
     stream_.async_read_some(into, std::move(done));
   }
+  size_t TryWrite(asio::const_buffer) override { return 0; }  // a record may need a read
   void WriteSome(asio::const_buffer from, Callback done) override {
     stream_.async_write_some(from, std::move(done));
   }

@@ -21,6 +21,9 @@ class Transport {
   virtual ~Transport() = default;
   virtual void Handshake(Callback done) = 0;
   virtual void ReadSome(boost::asio::mutable_buffer into, Callback done) = 0;
+  // Writes what goes without waiting: how many bytes, 0 also where a wait or an error is due, which
+  // WriteSome will tell. No write is out.
+  virtual size_t TryWrite(boost::asio::const_buffer from) = 0;
   virtual void WriteSome(boost::asio::const_buffer from, Callback done) = 0;
   // Says goodbye in the protocol's own way; reads may go on.
   virtual void Shutdown(Callback done) = 0;
