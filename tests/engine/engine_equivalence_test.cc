@@ -1,6 +1,5 @@
 // A real (tiny) model behind the engine: however a request is served, its tokens and logprobs are
 // those it has alone, bit for bit.
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "answer.h"
 #include "loop_fixture.h"
 #include "tests/model/test_model.h"
 
@@ -20,26 +20,6 @@ struct Device {
   WeightFormat weights;
   DType kv;
 };
-
-// What a request got: everything that must not depend on its company.
-struct Answer {
-  std::vector<std::vector<int32_t>> tokens;  // by choice
-  std::vector<FinishReason> finishes;
-  std::vector<uint32_t> logprob_bits;  // of every choice's tokens and tops, then of the prompt
-
-  bool operator==(const Answer&) const = default;
-};
-
-void AppendBits(const std::vector<PositionLogprobs>& logprobs, std::vector<uint32_t>& bits) {
-  for (const PositionLogprobs& position : logprobs) {
-    bits.push_back(std::bit_cast<uint32_t>(position.chosen.logprob));
-    bits.push_back(static_cast<uint32_t>(position.chosen.rank));
-    for (const TokenLogprob& top : position.top) {
-      bits.push_back(static_cast<uint32_t>(top.token));
-      bits.push_back(std::bit_cast<uint32_t>(top.logprob));
-    }
-  }
-}
 
 class EngineEquivalence : public testing::TestWithParam<Device> {
  protected:
@@ -96,18 +76,6 @@ class EngineEquivalence : public testing::TestWithParam<Device> {
     requests[7].sampling.num_prompt_logprobs = 1;
     requests[8].ignore_eos = false;
     return requests;
-  }
-
-  static Answer AnswerOf(Client& client, int num_choices) {
-    client.Take();
-    Answer answer;
-    for (int choice = 0; choice < num_choices; ++choice) {
-      answer.tokens.push_back(client[choice].tokens);
-      answer.finishes.push_back(client[choice].finish);
-      AppendBits(client[choice].logprobs, answer.logprob_bits);
-    }
-    AppendBits(client.prompt_logprobs, answer.logprob_bits);
-    return answer;
   }
 
   // Serves the requests in one engine, `turns_apart` turns between two arrivals.

@@ -118,8 +118,9 @@ struct Client {
 class LoopUnderTest {
  public:
   LoopUnderTest(StepRunner& step_runner, const EngineConfig& config, uint64_t entropy = 1,
-                const SpeculationParts& speculation = {})
-      : door(config, clock, metrics),
+                const SpeculationParts& speculation = {}, ManualClock* shared_clock = nullptr)
+      : clock(shared_clock != nullptr ? *shared_clock : own_clock),
+        door(config, clock, metrics),
         loop(config,
              {step_runner, clock, metrics, logger, door.mailbox(), door.gate(), door.status(),
               speculation},
@@ -150,7 +151,8 @@ class LoopUnderTest {
     }
   }
 
-  ManualClock clock;
+  ManualClock own_clock;
+  ManualClock& clock;
   Metrics metrics;
   RecordingLogger logger;
   EngineDoor door;
