@@ -70,6 +70,9 @@ class PendingReply {
   virtual ReplyStep Poll() = 0;
   // `ready` runs at least once, on any thread, when Poll has something to say.
   virtual void Arm(std::function<void()> ready) = 0;
+  // What tells the client, and proxies on the way, of a long wait that the answer is still coming;
+  // with the head where none was sent. An empty step: this answer has no such thing.
+  virtual ReplyStep KeepAlive() { return {}; }
 };
 
 using HttpReply = std::variant<HttpResponse, std::unique_ptr<PendingReply>>;

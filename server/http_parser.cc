@@ -96,9 +96,8 @@ bool HttpParser::expects_continue() const {
          EqualsIgnoringCase(Text(state_->parser->get()[http::field::expect]), "100-continue");
 }
 
-HttpRequest HttpParser::Take() {
-  const bool keep_alive = state_->parser->keep_alive();
-  http::request<http::string_body> message = state_->parser->release();
+HttpRequest HttpParser::Head() const {
+  const http::request<http::string_body>& message = state_->parser->get();
   HttpRequest request;
   request.method = Text(message.method_string());
   const std::string target = Text(message.target());
@@ -108,9 +107,14 @@ HttpRequest HttpParser::Take() {
   for (const auto& field : message) {
     request.headers.Add(Text(field.name_string()), Text(field.value()));
   }
-  request.keep_alive = keep_alive;
+  request.keep_alive = state_->parser->keep_alive();
   request.is_http11 = message.version() >= 11;
-  request.body = std::move(message.body());
+  return request;
+}
+
+HttpRequest HttpParser::Take() {
+  HttpRequest request = Head();
+  request.body = std::move(state_->parser->get().body());
   state_->Reset();
   return request;
 }

@@ -21,7 +21,7 @@ class HttpParser {
  public:
   enum class Progress {
     kNeedsMore,
-    kHeaderDone,  // once per request, when the header is complete and a body follows
+    kHeaderDone,  // once per request, when the header is complete and not yet the body
     kDone,        // Take() has the request
     kFailed,      // status() and http_status() say why; the connection is of no further use
   };
@@ -38,6 +38,8 @@ class HttpParser {
   bool has_begun() const;
   // The client waits for "100 Continue" before it sends the body.
   bool expects_continue() const;
+  // The request as far as its header says, from kHeaderDone on.
+  HttpRequest Head() const;
   // The finished request; the parser is ready for the next one.
   HttpRequest Take();
 

@@ -19,6 +19,8 @@ struct HttpTimeouts {
   std::chrono::milliseconds body = std::chrono::seconds(60);
   std::chrono::milliseconds idle = std::chrono::seconds(75);   // between requests
   std::chrono::milliseconds write = std::chrono::seconds(60);  // without a byte taken by the peer
+  // Without a byte of an answer that is made while it is sent: then its KeepAlive; 0: never.
+  std::chrono::milliseconds keep_alive = std::chrono::seconds(15);
   std::chrono::milliseconds linger =
       std::chrono::seconds(2);  // for the peer to close after our last byte
 };

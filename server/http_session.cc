@@ -47,7 +47,8 @@ HttpSession::HttpSession(Strand strand, std::unique_ptr<Transport> transport,
       transport_(std::move(transport)),
       context_(context),
       parser_(context.options->limits),
-      deadline_(strand) {}
+      deadline_(strand),
+      silence_(strand) {}
 
 void HttpSession::Start(std::function<void()> done) {
   asio::co_spawn(
@@ -110,6 +111,21 @@ void HttpSession::ClearDeadline() {
   deadline_.cancel();
 }
 
+// One timer for a whole answer, however many events it has: it looks now and then how long ago the
+// last was.
+void HttpSession::WatchSilence() {
+  const std::chrono::milliseconds limit = context_.options->timeouts.keep_alive;
+  silence_.expires_at(last_write_ + limit);
+  silence_.async_wait([self = shared_from_this(), limit](const error_code& error) {
+    if (error) return;
+    const auto now = std::chrono::steady_clock::now();
+    self->is_silent_ = now - self->last_write_ >= limit;
+    if (self->is_silent_) self->last_write_ = now;
+    self->WatchSilence();
+    self->Notify();
+  });
+}
+
 void HttpSession::StartRead() {
   if (is_reading_ || is_gone_ || in_.size() >= kMaxPipelinedBytes) return;
   is_reading_ = true;
@@ -160,6 +176,12 @@ HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
       co_return is_whole;
     }
     if (progress == HttpParser::Progress::kHeaderDone) {
+      request = parser_.Head();
+      admitted_ = context_.gate->Admit(request);
+      if (admitted_->route == nullptr) {  // nobody needs the rest of its body
+        co_await SendResponse(request, std::move(admitted_->refusal), false);
+        co_return false;
+      }
       SetDeadline(timeouts.body);
       if (parser_.expects_continue()) {
         const bool written = co_await Write("HTTP/1.1 100 Continue\r\n\r\n");
@@ -192,12 +214,15 @@ HttpSession::Async<bool> HttpSession::FinishRead(HttpParser::Progress progress,
                                                  HttpRequest& request) {
   ClearDeadline();
   if (progress == HttpParser::Progress::kDone) {
-    request = parser_.Take();
+    HttpRequest whole = parser_.Take();
+    whole.id = std::move(request.id);
+    whole.deadline = request.deadline;
+    request = std::move(whole);
     co_return true;
   }
   HttpResponse refusal = ErrorResponse(parser_.status());
   refusal.status = parser_.http_status();
-  request.id = NewRequestId();
+  if (request.id.empty()) request.id = NewRequestId();
   // A body that is too large was a request; other bytes may be anything.
   if (parser_.http_status() == 413) context_.gate->CountRefused(parser_.status());
   co_await SendResponse(request, std::move(refusal), false);
@@ -209,7 +234,9 @@ bool HttpSession::KeepsAlive(const HttpRequest& request) const {
 }
 
 HttpSession::Async<bool> HttpSession::Answer(HttpRequest request) {
-  HttpGate::Admitted admitted = context_.gate->Admit(request);
+  // Not yet where header and body came together.
+  if (!admitted_) admitted_ = context_.gate->Admit(request);
+  HttpGate::Admitted admitted = *std::exchange(admitted_, {});
   if (admitted.route == nullptr) {
     const bool sent =
         co_await SendResponse(request, std::move(admitted.refusal), KeepsAlive(request));
@@ -256,36 +283,54 @@ HttpSession::Async<bool> HttpSession::SendResponse(const HttpRequest& request,
   co_return written&& keep_alive;
 }
 
-HttpSession::Async<bool> HttpSession::SendPending(const HttpRequest& request, PendingReply& reply) {
+// The bytes of one step, its head included.
+std::string HttpSession::Frame(const HttpRequest& request, ReplyStep step) {
   const bool is_chunked = request.is_http11;
-  const bool keep_alive = KeepsAlive(request) && is_chunked;
+  std::string out;
+  if (step.head) {
+    context_.gate->Finish(request, *step.head);
+    out = SerializeHead(*step.head, KeepsAlive(request) && is_chunked,
+                        is_chunked ? BodyFraming::kChunked : BodyFraming::kUntilClose);
+  }
+  if (!step.bytes.empty()) out += is_chunked ? ChunkOf(step.bytes) : step.bytes;
+  if (step.finished && is_chunked) out += "0\r\n\r\n";
+  return out;
+}
+
+HttpSession::Async<bool> HttpSession::SendPending(const HttpRequest& request, PendingReply& reply) {
+  const bool keep_alive = KeepsAlive(request) && request.is_http11;
+  is_silent_ = false;
+  last_write_ = std::chrono::steady_clock::now();
+  if (context_.options->timeouts.keep_alive.count() > 0) WatchSilence();
   for (;;) {
     ReplyStep step = reply.Poll();
-    std::string out;
     if (step.head && !step.is_stream) {
+      silence_.cancel();
       const bool sent = co_await SendResponse(request, std::move(*step.head), KeepsAlive(request));
       co_return sent;
     }
-    if (step.head) {
-      context_.gate->Finish(request, *step.head);
-      out = SerializeHead(*step.head, keep_alive,
-                          is_chunked ? BodyFraming::kChunked : BodyFraming::kUntilClose);
-    }
-    if (!step.bytes.empty()) out += is_chunked ? ChunkOf(step.bytes) : step.bytes;
-    if (step.finished && is_chunked) out += "0\r\n\r\n";
+    const bool is_last = step.finished;
+    const bool stays_open = keep_alive && !step.is_cut;
+    const bool has_more = !step.bytes.empty();
+    std::string out = Frame(request, std::move(step));
     if (!out.empty()) {
       const bool written = co_await Write(std::move(out));
-      if (!written || is_gone_) co_return false;
+      if (!written || is_gone_) break;
     }
-    if (step.finished) co_return keep_alive && !step.is_cut;
-    if (!step.bytes.empty()) continue;
-    const bool is_wanted = co_await WaitReady(reply);
-    if (!is_wanted) co_return false;
+    if (is_last) {
+      silence_.cancel();
+      co_return stays_open;
+    }
+    if (has_more) continue;
+    const bool is_wanted = co_await WaitReady(request, reply);
+    if (!is_wanted) break;
   }
+  silence_.cancel();
+  co_return false;
 }
 
 // False when the peer has gone: nobody wants the reply any more.
-HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
+HttpSession::Async<bool> HttpSession::WaitReady(const HttpRequest& request, PendingReply& reply) {
   is_ready_ = false;
   // Holds nothing of the session or its pool: whoever keeps it may outlive both.
   reply.Arm([weak = weak_from_this()] {
@@ -300,6 +345,12 @@ HttpSession::Async<bool> HttpSession::WaitReady(PendingReply& reply) {
     });
   });
   while (!is_ready_ && !is_gone_) {
+    if (std::exchange(is_silent_, false)) {
+      std::string out = Frame(request, reply.KeepAlive());
+      const bool written = out.empty() || co_await Write(std::move(out));
+      if (!written) co_return false;
+      continue;
+    }
     StartRead();
     co_await Wait();
   }
@@ -337,6 +388,7 @@ HttpSession::Async<bool> HttpSession::Write(std::string bytes) {
     offset += num_written_;
   }
   ClearDeadline();
+  last_write_ = std::chrono::steady_clock::now();
   co_return offset == bytes.size();
 }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,7 +65,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   Async<std::optional<HttpReply>> RunHandler(const Route& route, const HttpRequest& request);
   Async<bool> SendResponse(const HttpRequest& request, HttpResponse response, bool keep_alive);
   Async<bool> SendPending(const HttpRequest& request, PendingReply& reply);
-  Async<bool> WaitReady(PendingReply& reply);
+  std::string Frame(const HttpRequest& request, ReplyStep step);
+  Async<bool> WaitReady(const HttpRequest& request, PendingReply& reply);
   Async<bool> Write(std::string bytes);
   Task Linger();
 
@@ -80,6 +82,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void StartRead();
   void SetDeadline(std::chrono::milliseconds after);
   void ClearDeadline();
+  void WatchSilence();
   bool KeepsAlive(const HttpRequest& request) const;
 
   Strand strand_;
@@ -87,6 +90,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   const SessionContext& context_;
   HttpParser parser_;
   boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer silence_;
 
   std::array<char, 16384> read_buffer_;
   std::string in_;                  // received, not yet parsed
@@ -99,10 +103,13 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool has_timed_out_ = false;
   bool is_ready_ = false;  // the pending reply has something to say
   bool closes_when_idle_ = false;
+  bool is_silent_ = false;  // nothing was sent for as long as keep_alive says
+  std::chrono::steady_clock::time_point last_write_;
   boost::system::error_code write_error_;
   size_t num_written_ = 0;
   uint64_t deadline_generation_ = 0;  // tells a deadline that was replaced from the current one
-  std::optional<HttpReply> reply_;    // from a worker
+  std::optional<HttpGate::Admitted> admitted_;  // of the request whose header has been read
+  std::optional<HttpReply> reply_;              // from a worker
 };
 
 }  // namespace runahead

@@ -66,6 +66,16 @@ void OpenAiReply::Arm(std::function<void()> ready) {
   }
 }
 
+// A comment, which readers of event streams skip. With it the head is out, so a deadline that
+// passes later is an event like any amid a stream.
+ReplyStep OpenAiReply::KeepAlive() {
+  ReplyStep step;
+  if (!options_.stream || over_) return step;
+  if (!std::exchange(started_, true)) StartStream(step);
+  step.bytes += ": keep-alive\n\n";
+  return step;
+}
+
 void OpenAiReply::TakeDeltas(std::vector<Delta>& deltas) {
   for (size_t i = 0; i < generations_.size(); ++i) {
     std::vector<Delta> taken = generations_[i]->Take();

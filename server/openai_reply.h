@@ -33,6 +33,7 @@ class OpenAiReply final : public PendingReply {
 
   ReplyStep Poll() override;
   void Arm(std::function<void()> ready) override;
+  ReplyStep KeepAlive() override;
 
  private:
   void TakeDeltas(std::vector<Delta>& deltas);

@@ -139,6 +139,15 @@ class ScriptedReply final : public PendingReply {
     step.finished = script_->finished;
     return step;
   }
+  ReplyStep KeepAlive() override {
+    ReplyStep step;
+    if (!std::exchange(started_, true)) {
+      step.head.emplace();
+      step.is_stream = true;
+    }
+    step.bytes = "alive";
+    return step;
+  }
   void Arm(std::function<void()> ready) override {
     bool is_ready = false;
     {
@@ -179,11 +188,12 @@ class HttpFixture : public ::testing::Test {
     return response;
   }
 
-  void Start() {
+  void Start() { Start(gate_); }
+  void Start(const HttpGate& gate) {
     Result<std::unique_ptr<HttpServer>> server = HttpServer::Listen(options_);
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(*server);
-    server_->Serve(router_, gate_);
+    server_->Serve(router_, gate);
   }
 
   int port() const { return server_->port(); }

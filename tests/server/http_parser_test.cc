@@ -49,6 +49,19 @@ TEST(HttpParserTest, BytesMayComeOneByOneAndRequestsBackToBack) {
   EXPECT_EQ(buffer, kPost) << "the next request's bytes stay";
 }
 
+TEST(HttpParserTest, TheHeadIsThereBeforeTheBody) {
+  HttpParser parser{HttpLimits()};
+  std::string buffer = kPost.substr(0, kPost.size() - 2);
+  ASSERT_EQ(parser.Feed(buffer), Progress::kHeaderDone);
+  const HttpRequest head = parser.Head();
+  EXPECT_EQ(head.path, "/v1/x y");
+  EXPECT_EQ(head.headers.Get("x-request-id"), "abc");
+  EXPECT_EQ(head.body, "");
+  buffer += "lo";
+  ASSERT_EQ(parser.Feed(buffer), Progress::kDone);
+  EXPECT_EQ(parser.Take().body, "hello");
+}
+
 TEST(HttpParserTest, ChunkedBodiesAreJoined) {
   HttpParser parser{HttpLimits()};
   std::string buffer =

@@ -111,6 +111,52 @@ TEST_F(HttpSessionTest, SlowHeadersAndBodiesAreCutOff) {
   EXPECT_TRUE(body.ReadAll().starts_with("HTTP/1.1 408 "));
 }
 
+TEST_F(HttpSessionTest, AKeyIsAskedForBeforeTheBody) {
+  const HttpGate guarded({.api_keys = {"secret"}, .cors_origins = {}}, router_, clock_, nullptr);
+  Start(guarded);
+  const std::string head =
+      "POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n";
+  TestClient stranger(port());
+  stranger.Send(head + "\r\n");
+  const std::string refusal = stranger.ReadAll();  // until the server closes: no body is waited for
+  EXPECT_TRUE(refusal.starts_with("HTTP/1.1 401 ")) << refusal;
+  EXPECT_NE(refusal.find("Connection: close"), std::string::npos);
+  TestClient friendly(port());
+  friendly.Send(head + "X-Request-Id: mine\r\nAuthorization: Bearer secret\r\n\r\n");
+  EXPECT_EQ(friendly.ReadUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  friendly.Send(std::string(1'000'000, 'x'));
+  const std::string answer = friendly.ReadAnswer();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << answer.substr(0, 200);
+  EXPECT_NE(answer.find("X-Request-Id: mine"), std::string::npos);
+}
+
+TEST_F(HttpSessionTest, AStrangersShortRequestLeavesTheConnectionUsable) {
+  const HttpGate guarded({.api_keys = {"secret"}, .cors_origins = {}}, router_, clock_, nullptr);
+  Start(guarded);
+  TestClient client(port());
+  const std::string post = "POST /echo HTTP/1.1\r\nContent-Length: 2\r\n";
+  client.Send(post + "\r\nhi");
+  EXPECT_TRUE(client.ReadAnswer().starts_with("HTTP/1.1 401 "));
+  client.Send(post + "Authorization: Bearer secret\r\n\r\nhi");
+  EXPECT_TRUE(client.ReadAnswer().ends_with("hi"));
+}
+
+TEST_F(HttpSessionTest, ALongWaitIsFilledWithSignsOfLife) {
+  options_.timeouts.keep_alive = milliseconds(5);
+  Start();
+  TestClient client(port());
+  client.Send(kGetStream);
+  std::string received = client.ReadUntil("alive");
+  received += client.ReadUntil("alive");
+  script_->Say("data", true);
+  received += client.ReadUntil("0\r\n\r\n");
+  EXPECT_TRUE(received.starts_with("HTTP/1.1 200 ")) << received;
+  EXPECT_EQ(received.find("HTTP/1.1", 1), std::string::npos) << "one head: " << received;
+  EXPECT_TRUE(received.ends_with("5\r\nalive\r\n4\r\ndata\r\n0\r\n\r\n")) << received;
+  client.Send(kGetQuick);
+  EXPECT_TRUE(client.ReadAnswer().ends_with("quick")) << "and nothing follows the end";
+}
+
 TEST_F(HttpSessionTest, IdleConnectionsAreClosedSilently) {
   options_.timeouts.idle = milliseconds(30);
   Start();

@@ -145,6 +145,29 @@ TEST_F(OpenAiReplyTest, AnErrorInAStreamIsAnEventAndTheEnd) {
   EXPECT_EQ(step.bytes.find("[DONE]"), std::string::npos);
 }
 
+TEST_F(OpenAiReplyTest, ASignOfLifeIsACommentBehindTheHead) {
+  OpenAiReply::Options options;
+  options.stream = true;
+  Make(options);
+  ReplyStep step = reply_->KeepAlive();
+  ASSERT_TRUE(step.head && step.is_stream && !step.finished);
+  EXPECT_EQ(Count(step.bytes, "\"role\":\"assistant\""), 1u);
+  EXPECT_TRUE(step.bytes.ends_with("\n\n: keep-alive\n\n")) << step.bytes;
+  EXPECT_EQ(reply_->KeepAlive().bytes, ": keep-alive\n\n");
+  scripted_[0]->waiting = {Say(0, "", FinishReason::kExpired)};
+  scripted_[0]->done = true;
+  step = reply_->Poll();
+  EXPECT_FALSE(step.head) << "it went out long ago";
+  EXPECT_EQ(Count(step.bytes, "deadline_exceeded"), 1u);
+  EXPECT_TRUE(reply_->KeepAlive().bytes.empty()) << "nothing follows the end";
+}
+
+TEST_F(OpenAiReplyTest, AWholeAnswerHasNoSignOfLife) {
+  Make({});
+  const ReplyStep step = reply_->KeepAlive();
+  EXPECT_TRUE(!step.head && step.bytes.empty());
+}
+
 TEST_F(OpenAiReplyTest, EveryUnfinishedGenerationWakes) {
   Make({}, 2);
   scripted_[0]->done = true;
