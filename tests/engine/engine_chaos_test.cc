@@ -16,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "loop_fixture.h"
+#include "test_drafters.h"
 
 namespace runahead {
 namespace {
@@ -70,11 +71,20 @@ std::vector<std::string> Differences(const MetricsSnapshot& engine, const Client
   return found;
 }
 
+struct ChaosCase {
+  bool may_leave = false;
+  bool speculates = false;
+};
+
 // One client thread: up to four requests open at a time, its choices drawn from its own seed.
 class ChaosClient {
  public:
-  ChaosClient(Engine& engine, const Clock& clock, uint64_t seed, bool may_leave)
-      : engine_(engine), clock_(clock), random_(seed), may_leave_(may_leave) {}
+  ChaosClient(Engine& engine, const Clock& clock, uint64_t seed, ChaosCase tested)
+      : engine_(engine),
+        clock_(clock),
+        random_(seed),
+        may_leave_(tested.may_leave),
+        speculates_(tested.speculates) {}
 
   void Run() {
     for (int i = 0; i < kRequestsPerClient; ++i) {
@@ -107,6 +117,7 @@ class ChaosClient {
     if (open.plan == Plan::kTooLate) request.deadline = clock_.Now();
     request.may_finish_early = open.plan == Plan::kFinishEarly;
     open.after = static_cast<int>(Draw(20));
+    if (speculates_) Speculate(request);
     const size_t nonsense = Draw(20);
     if (nonsense == 0) request.prompt.clear();
     if (nonsense == 1) request.prompt.assign(1000, 1);
@@ -122,6 +133,13 @@ class ChaosClient {
     }
     open.stream = std::move(stream).value();
     open_.push_back(std::move(open));
+  }
+
+  void Speculate(Request& request) {
+    const size_t mode = Draw(4);
+    if (mode == 0) request.speculation.mode = SpeculationMode::kOff;
+    if (mode == 1) request.speculation = {SpeculationMode::kFixed, 1 + static_cast<int>(Draw(16))};
+    if (Draw(2) == 0) request.prediction = Counting(0, 1 + static_cast<int>(Draw(20)));
   }
 
   Plan DrawPlan() {
@@ -163,16 +181,31 @@ class ChaosClient {
   const Clock& clock_;
   std::mt19937_64 random_;
   bool may_leave_;
+  bool speculates_;
   std::vector<Open> open_;
   ClientCounts counts_;
 };
 
-class EngineChaos : public testing::TestWithParam<bool> {
+// What holds of drafts at any instant.
+void ExpectDraftsAddUp(const MetricsSnapshot& snapshot) {
+  uint64_t num_accepted = 0;
+  for (const DrafterCounts& drafter : snapshot.drafters) {
+    EXPECT_GE(drafter.drafted_tokens, drafter.accepted_tokens);
+    num_accepted += drafter.accepted_tokens;
+  }
+  EXPECT_EQ(snapshot.generated_tokens, snapshot.tokens_per_run.count + num_accepted);
+}
+
+class EngineChaos : public testing::TestWithParam<ChaosCase> {
  protected:
   static EngineConfig Config() {
     EngineConfig config = SmallEngineConfig();
     config.num_blocks = 40;  // 160 tokens for eight sequences of up to 91: preemptions happen
     config.max_queue = 10;
+    if (GetParam().speculates) {
+      config.speculation.drafters = {DrafterKind::kModel, DrafterKind::kNgram,
+                                     DrafterKind::kPrediction};
+    }
     return config;
   }
 
@@ -192,6 +225,7 @@ class EngineChaos : public testing::TestWithParam<bool> {
     do {
       const MetricsSnapshot snapshot = metrics_.Snapshot();
       EXPECT_TRUE(snapshot.Reconciles());
+      ExpectDraftsAddUp(snapshot);
       EXPECT_GE(snapshot.received, last_received);
       last_received = snapshot.received;
     } while (num_running > 0);
@@ -209,7 +243,10 @@ class EngineChaos : public testing::TestWithParam<bool> {
 TEST_P(EngineChaos, TheEnginesCountsAreTheClients) {
   const EngineConfig config = Config();
   FakeRunner runner(config.num_blocks, config.block_size, kFakeVocab);
-  Engine engine(config, runner, clock_, metrics_, logger_);
+  FakeDraftModel draft_model(config.num_blocks, config.block_size, kFakeVocab, 70);
+  RandomDecider decider(1);
+  Engine engine(config, runner, clock_, metrics_, logger_,
+                {.model = &draft_model, .decider = &decider});
   const ClientCounts clients = RunClients(engine);
   engine.Drain(kNoDeadline);  // what the clients dropped last is still in the mailbox
   engine.WaitUntilDrained();
@@ -220,6 +257,8 @@ TEST_P(EngineChaos, TheEnginesCountsAreTheClients) {
   EXPECT_EQ(snapshot.used_blocks, 0);
   EXPECT_GT(snapshot.preemptions, 0u);
   EXPECT_GT(snapshot.discarded_tokens, 0u);
+  ExpectDraftsAddUp(snapshot);
+  EXPECT_EQ(snapshot.draft_catch_up_tokens > 0, GetParam().speculates);
 
   // The comparison is worth something: it sees a single lost decrement or increment anywhere.
   uint64_t MetricsSnapshot::*const planted[] = {
@@ -233,9 +272,14 @@ TEST_P(EngineChaos, TheEnginesCountsAreTheClients) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EngineChaos, testing::Bool(), [](const auto& tested) {
-  return std::string(tested.param ? "WithClientsThatLeave" : "AllReadToTheEnd");
-});
+INSTANTIATE_TEST_SUITE_P(All, EngineChaos,
+                         testing::Values(ChaosCase{false, false}, ChaosCase{true, false},
+                                         ChaosCase{false, true}, ChaosCase{true, true}),
+                         [](const auto& tested) {
+                           return std::string(tested.param.may_leave ? "WithClientsThatLeave"
+                                                                     : "AllReadToTheEnd") +
+                                  (tested.param.speculates ? "AndDrafts" : "");
+                         });
 
 // A gauge kept by increments would stay wrong for ever after one lost decrement; ours is counted
 // anew.
