@@ -25,9 +25,23 @@ std::string Amount(int64_t bytes) {
 
 std::string Line(const std::string& label, int64_t bytes, const std::string& note) {
   std::array<char, 96> text = {};
-  std::snprintf(text.data(), text.size(), "%-12s %20lld bytes  %11s  ", label.c_str(),
+  std::snprintf(text.data(), text.size(), "%-15s %20lld bytes  %11s  ", label.c_str(),
                 static_cast<long long>(bytes), Amount(bytes).c_str());
   return text.data() + note + "\n";
+}
+
+std::string Items(const MemoryPlan& plan, int64_t num_blocks, const std::string& whose) {
+  const KvCacheShape& kv = plan.kv_shape;
+  const std::string blocks =
+      std::to_string(num_blocks) + " blocks of " + std::to_string(kv.block_size) + " tokens, " +
+      std::to_string(plan.block_bytes()) + " bytes each (2 x " + std::to_string(kv.num_layers) +
+      " layers x " + std::to_string(kv.num_kv_heads) + " heads x " + std::to_string(kv.head_dim) +
+      " x " + std::to_string(DTypeBytes(kv.dtype)) + " bytes a token)";
+  return Line(
+             whose + "weights", plan.weight_bytes(),
+             std::to_string(plan.num_weights) + " parameters as packed, embedding and rope table") +
+         Line(whose + "KV cache", num_blocks * plan.block_bytes(), blocks) +
+         Line(whose + "workspace", plan.workspace_bytes, "activations and logits");
 }
 
 }  // namespace
@@ -68,19 +82,14 @@ MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
   return plan;
 }
 
-std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks) {
-  const KvCacheShape& kv = plan.kv_shape;
-  const std::string blocks =
-      std::to_string(num_blocks) + " blocks of " + std::to_string(kv.block_size) + " tokens, " +
-      std::to_string(plan.block_bytes()) + " bytes each (2 x " + std::to_string(kv.num_layers) +
-      " layers x " + std::to_string(kv.num_kv_heads) + " heads x " + std::to_string(kv.head_dim) +
-      " x " + std::to_string(DTypeBytes(kv.dtype)) + " bytes a token)";
-  return Line(
-             "weights", plan.weight_bytes(),
-             std::to_string(plan.num_weights) + " parameters as packed, embedding and rope table") +
-         Line("KV cache", num_blocks * plan.block_bytes(), blocks) +
-         Line("workspace", plan.workspace_bytes, "activations and logits") +
-         Line("total", plan.TotalBytes(num_blocks), "");
+std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks, const MemoryPlan* draft) {
+  std::string items = Items(plan, num_blocks, "");
+  int64_t total = plan.TotalBytes(num_blocks);
+  if (draft != nullptr) {
+    items += Items(*draft, num_blocks, "draft ");
+    total += draft->TotalBytes(num_blocks);
+  }
+  return items + Line("total", total, "");
 }
 
 Result<int64_t> CheckCheckpoint(const std::string& directory, const ModelConfig& config) {

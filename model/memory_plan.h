@@ -49,9 +49,10 @@ struct MemoryPlan {
 MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
                       const MemoryRequest& request);
 
-// One line per item, widest first, ending with a total for num_blocks: the arithmetic `plan` prints
-// and a refusal shows.
-std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks);
+// One line per item, ending with a total for num_blocks: the arithmetic `plan` prints and a refusal
+// shows. `draft` (null: none) is the plan of a draft model over the same blocks.
+std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks,
+                        const MemoryPlan* draft = nullptr);
 
 // Checks by headers alone that a checkpoint has every tensor of the model, in the right shape, and
 // no other; gives the bytes of its tensors.

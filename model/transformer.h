@@ -23,6 +23,8 @@ struct LoadOptions {
   LoadFormat format = LoadFormat::kAuto;
   WeightFormat weight_format = WeightFormat::kBF16;
   int max_context = 0;  // rows of the rope table; 0: config.max_positions
+  // Lowers config().vocab_limit: ids from it on count as padding. 0: as the checkpoint says.
+  int vocab_limit = 0;
   std::function<void(double fraction)> progress = {};  // may be empty; called on the loading thread
 };
 

@@ -188,7 +188,10 @@ class TransformerLoader {
 Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
                                                        const std::string& directory,
                                                        const LoadOptions& options) {
-  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
+  RA_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
+  if (options.vocab_limit > 0) {
+    config.vocab_limit = std::min(config.vocab_limit, options.vocab_limit);
+  }
   Result<std::unique_ptr<WeightSource>> source = options.format == LoadFormat::kDummy
                                                      ? MakeDummySource()
                                                      : OpenCheckpointSource(directory, config);

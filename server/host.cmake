@@ -1,10 +1,11 @@
 # Builds models bottom to top; linked by the binary's commands alone.
 runahead_library(
   NAME model_host
-  SRCS generation_config.cc memory_check.cc model_host.cc units.cc
-  DEPS runahead_server runahead_model runahead_kernel_registry
+  SRCS draft_model.cc generation_config.cc memory_check.cc model_host.cc pair_check.cc units.cc
+  DEPS runahead_server runahead_model runahead_speculative runahead_kernel_registry
   PRIVATE_DEPS nlohmann_json::nlohmann_json runahead_tokenizer runahead_text
-  TESTS generation_config_test.cc memory_check_test.cc units_test.cc)
+  TESTS generation_config_test.cc memory_check_test.cc model_host_test.cc pair_check_test.cc
+        units_test.cc)
 
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(

@@ -1,9 +1,11 @@
 #include "server/inspect_command.h"
 
+#include <iomanip>
 #include <ostream>
 
 #include "model/model_config.h"
 #include "model/safetensors.h"
+#include "server/pair_check.h"
 #include "server/units.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -32,12 +34,7 @@ void PrintText(const std::string& directory, std::ostream& out) {
       << "\n";
 }
 
-}  // namespace
-
-Status RunInspectCommand(const std::string& directory, std::ostream& out) {
-  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
-  PrintConfig(config, out);
-  PrintText(directory, out);
+Status PrintTensors(const std::string& directory, std::ostream& out) {
   RA_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(directory));
   int64_t total_bytes = 0;
   for (const std::string& name : checkpoint->Names()) {
@@ -48,6 +45,33 @@ Status RunInspectCommand(const std::string& directory, std::ostream& out) {
   }
   out << checkpoint->Names().size() << " tensors, " << Bytes(total_bytes) << "\n";
   return {};
+}
+
+Status PrintDraft(const std::string& directory, const std::string& draft, std::ostream& out) {
+  RA_ASSIGN_OR_RETURN(const ModelConfig target_config, LoadModelConfig(directory));
+  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(draft));
+  out << "draft model " << draft << "\n";
+  PrintConfig(config, out);
+  RA_RETURN_IF_ERROR(PrintTensors(draft, out));
+  RA_ASSIGN_OR_RETURN(const auto tokenizer, LoadTokenizer(directory));
+  RA_ASSIGN_OR_RETURN(const auto draft_tokenizer, LoadTokenizer(draft));
+  RA_RETURN_IF_ERROR(CheckSameTokens(*tokenizer, *draft_tokenizer));
+  const auto share =
+      static_cast<double>(config.NumWeights()) / static_cast<double>(target_config.NumWeights());
+  out << "the pair has one vocabulary; the draft has " << std::fixed << std::setprecision(1)
+      << 100 * share << "% of the model's weights\n";
+  return {};
+}
+
+}  // namespace
+
+Status RunInspectCommand(const std::string& directory, const std::string& draft,
+                         std::ostream& out) {
+  RA_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
+  PrintConfig(config, out);
+  PrintText(directory, out);
+  RA_RETURN_IF_ERROR(PrintTensors(directory, out));
+  return draft.empty() ? Status() : PrintDraft(directory, draft, out);
 }
 
 }  // namespace runahead

@@ -9,7 +9,8 @@
 namespace runahead {
 
 // Prints the configuration, the tokenizer's size, and every tensor with dtype, shape and bytes.
-// Reads no weight.
-Status RunInspectCommand(const std::string& directory, std::ostream& out);
+// Reads no weight. `draft` (empty: none) is the directory of a draft model for it: whether the two
+// belong together, and its share of the weights, are printed too.
+Status RunInspectCommand(const std::string& directory, const std::string& draft, std::ostream& out);
 
 }  // namespace runahead

@@ -98,7 +98,9 @@ Command AddInspect(CLI::App& app) {
   CLI::App* inspect = app.add_subcommand("inspect", "show what a checkpoint holds");
   const auto directory = std::make_shared<std::string>();
   inspect->add_option("directory,--model", *directory, "checkpoint directory")->required();
-  return [directory] { return RunInspectCommand(*directory, std::cout); };
+  const auto draft = std::make_shared<std::string>();
+  inspect->add_option("--draft-model", *draft, "directory of a draft model for it");
+  return [directory, draft] { return RunInspectCommand(*directory, *draft, std::cout); };
 }
 
 int Run(int argc, char** argv) {

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/units.h"
 
@@ -25,9 +27,32 @@ Result<DType> FloatDType(const std::string& name, DType automatic, const char* s
                          setting);
 }
 
-int64_t NumBlocks(const MemoryPlan& memory, const ModelSettings& settings, int max_context) {
-  if (settings.kv_cache_bytes > 0) return settings.kv_cache_bytes / memory.block_bytes();
-  return memory.BlocksFor(std::max(kDefaultCacheTokens, int64_t{4} * max_context));
+int64_t NumBlocks(const ModelPlan& plan, const ModelSettings& settings) {
+  if (settings.kv_cache_bytes > 0) return settings.kv_cache_bytes / plan.block_bytes();
+  return plan.memory.BlocksFor(std::max(kDefaultCacheTokens, int64_t{4} * plan.max_context));
+}
+
+bool WantsDraftModel(const SpeculationSettings& settings) {
+  const std::vector<DrafterKind> drafters = settings.Drafters();
+  return settings.max_drafts > 0 &&
+         std::find(drafters.begin(), drafters.end(), DrafterKind::kModel) != drafters.end();
+}
+
+Result<DraftModelPlan> PlanDraft(const Backend& backend, const ModelSettings& settings,
+                                 const ModelPlan& plan) {
+  const std::string& directory = settings.speculation.draft_directory;
+  Result<ModelConfig> config = LoadModelConfig(directory);
+  if (!config.ok()) {
+    return Status(config.status().code(), "draft model: " + config.status().message());
+  }
+  DraftModelPlan draft = {.config = std::move(*config), .memory = {}, .limits = plan.limits};
+  draft.limits.max_context = std::min(plan.max_context, draft.config.max_positions);
+  draft.limits.verify_mode = VerifyMode::kCoupled;  // it draws, and judges nothing
+  draft.memory = PlanMemory(backend, draft.config,
+                            {.weight_format = plan.weight_format,
+                             .kv_dtype = plan.memory.kv_shape.dtype,
+                             .limits = draft.limits});
+  return draft;
 }
 
 // A number at the start of a file of one value ("max" and absence count as none).
@@ -64,11 +89,15 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
                  .max_sequences = settings.max_num_seqs,
                  .max_logit_rows = settings.max_logit_rows,
                  .max_context = plan.max_context,
-                 .block_size = settings.block_size};
+                 .block_size = settings.block_size,
+                 .verify_mode = settings.speculation.verification};
   plan.memory =
       PlanMemory(backend, plan.config,
                  {.weight_format = plan.weight_format, .kv_dtype = kv, .limits = plan.limits});
-  plan.num_blocks = NumBlocks(plan.memory, settings, plan.max_context);
+  if (WantsDraftModel(settings.speculation)) {
+    RA_ASSIGN_OR_RETURN(plan.draft, PlanDraft(backend, settings, plan));
+  }
+  plan.num_blocks = NumBlocks(plan, settings);
   return plan;
 }
 
@@ -78,13 +107,13 @@ Status CheckFits(const ModelPlan& plan, int64_t available_bytes) {
     return InvalidArgument(
         "a KV cache of " + std::to_string(plan.num_blocks) + " blocks cannot hold one context of " +
         std::to_string(plan.max_context) + " tokens, which takes " + std::to_string(needed_blocks) +
-        " blocks (" + Bytes(needed_blocks * plan.memory.block_bytes()) +
+        " blocks (" + Bytes(needed_blocks * plan.block_bytes()) +
         "): raise --kv-cache-bytes or lower --max-model-len");
   }
   if (plan.total_bytes() <= available_bytes) return {};
   return {StatusCode::kResourceExhausted, "this needs " + Bytes(plan.total_bytes()) + ", but " +
                                               Bytes(available_bytes) + " are available:\n" +
-                                              MemoryTable(plan.memory, plan.num_blocks) +
+                                              plan.Table() +
                                               "Lower --kv-cache-bytes, --max-num-batched-tokens or "
                                               "--max-logit-rows, or take a smaller model."};
 }

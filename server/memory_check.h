@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "core/status.h"
 #include "kernels/backend.h"
@@ -11,6 +13,14 @@
 
 namespace runahead {
 
+// The draft model of a pair: it has the target's block ids and data types, its own layers and
+// width.
+struct DraftModelPlan {
+  ModelConfig config;
+  MemoryPlan memory;
+  RunnerLimits limits;  // max_context: beyond it nothing is drafted
+};
+
 struct ModelPlan {
   ModelConfig config;
   MemoryPlan memory;
@@ -18,8 +28,18 @@ struct ModelPlan {
   RunnerLimits limits;
   int max_context = 0;
   int64_t num_blocks = 0;
+  std::optional<DraftModelPlan> draft = std::nullopt;
 
-  int64_t total_bytes() const { return memory.TotalBytes(num_blocks); }
+  // Of all its models.
+  int64_t block_bytes() const {
+    return memory.block_bytes() + (draft ? draft->memory.block_bytes() : 0);
+  }
+  int64_t total_bytes() const {
+    return memory.TotalBytes(num_blocks) + (draft ? draft->memory.TotalBytes(num_blocks) : 0);
+  }
+  std::string Table() const {
+    return MemoryTable(memory, num_blocks, draft ? &draft->memory : nullptr);
+  }
 };
 
 // From config.json alone. `backend` is asked for its layouts' sizes; nothing is allocated.

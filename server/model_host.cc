@@ -1,7 +1,9 @@
 #include "server/model_host.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <new>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "kernels/registry.h"
 #include "server/generation_config.h"
 #include "server/memory_check.h"
+#include "server/pair_check.h"
 #include "server/units.h"
 
 namespace runahead {
@@ -31,7 +34,7 @@ Result<std::unique_ptr<ModelHost>> ModelHost::Load(const ModelSettings& settings
   RA_ASSIGN_OR_RETURN(host->backend_, MakeBackend(settings.backend, settings.backend_options));
   RA_RETURN_IF_ERROR(host->LoadText());
   RA_RETURN_IF_ERROR(host->LoadModel(std::move(progress)));
-  RA_RETURN_IF_ERROR(host->AllocateCache());
+  RA_RETURN_IF_ERROR(host->AllocateCache(clock));
   host->StartEngine(clock, logger);
   return host;
 }
@@ -64,43 +67,78 @@ Status ModelHost::LoadModel(std::function<void(double)> progress) {
                            std::to_string(plan_.config.vocab_limit) +
                            ": they do not belong together");
   }
+  RA_RETURN_IF_ERROR(CheckPair());
   served_.max_context = plan_.max_context;
+  double target_share = 1;
+  if (plan_.draft) {
+    const auto draft_bytes = static_cast<double>(plan_.draft->memory.weight_bytes());
+    const auto target_bytes = static_cast<double>(plan_.memory.weight_bytes());
+    target_share = target_bytes / (target_bytes + draft_bytes);
+  }
+  const auto part = [&](double begin, double end) -> std::function<void(double)> {
+    if (!progress) return nullptr;
+    return [=](double fraction) { progress(begin + (end - begin) * fraction); };
+  };
   const LoadOptions options{.format = settings_.load_format,
                             .weight_format = plan_.weight_format,
                             .max_context = plan_.max_context,
-                            .progress = std::move(progress)};
+                            .progress = part(0, target_share)};
   RA_ASSIGN_OR_RETURN(transformer_, Transformer::Load(*backend_, settings_.directory, options));
+  if (plan_.draft) {
+    RA_ASSIGN_OR_RETURN(draft_,
+                        DraftModel::Load(*backend_, settings_, plan_, part(target_share, 1)));
+  }
   return {};
 }
 
-Status ModelHost::AllocateCache() {
+Status ModelHost::CheckPair() const {
+  if (!plan_.draft || !settings_.loads_text) return {};
+  const auto tokenizer = LoadTokenizer(settings_.speculation.draft_directory);
+  if (!tokenizer.ok()) {
+    return Status(tokenizer.status().code(), "draft model: " + tokenizer.status().message());
+  }
+  RA_RETURN_IF_ERROR(CheckSameTokens(*served_.tokenizer, **tokenizer));
+  const int num_tokens = (*tokenizer)->vocab_size();
+  if (num_tokens <= plan_.draft->config.vocab_limit) return {};
+  return InvalidArgument("the draft model's tokenizer has " + std::to_string(num_tokens) +
+                         " tokens, but its vocabulary is " +
+                         std::to_string(plan_.draft->config.vocab_limit) +
+                         ": they do not belong together");
+}
+
+Status ModelHost::AllocateCache(const Clock& clock) {
   try {
     cache_ = std::make_unique<KvCache>(*backend_, plan_.memory.kv_shape,
                                        static_cast<int>(plan_.num_blocks));
     runner_ = std::make_unique<ModelRunner>(*backend_, *transformer_, *cache_, plan_.limits);
+    if (draft_ != nullptr) draft_->Allocate(plan_, *runner_, clock);
   } catch (const std::bad_alloc&) {
     return {StatusCode::kResourceExhausted,
-            "the system gave less memory than it said was available:\n" +
-                MemoryTable(plan_.memory, plan_.num_blocks)};
+            "the system gave less memory than it said was available:\n" + plan_.Table()};
   }
   return {};
 }
 
 void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
   const ModelConfig& config = transformer_->config();
-  const EngineConfig engine_config{.eos_token_ids = config.eos_token_ids,
-                                   .vocab_size = config.vocab_limit,
-                                   .max_context = served_.max_context,
-                                   .num_blocks = cache_->num_blocks(),
-                                   .block_size = settings_.block_size,
-                                   .max_num_seqs = settings_.max_num_seqs,
-                                   .max_num_batched_tokens = settings_.max_num_batched_tokens,
-                                   .max_logit_rows = settings_.max_logit_rows,
-                                   .max_queue = settings_.max_queue,
-                                   .batch_wait = settings_.batch_wait,
-                                   .enable_prefix_cache = settings_.enable_prefix_caching,
-                                   .stuck_after = settings_.stuck_after};
-  engine_ = std::make_unique<Engine>(engine_config, *runner_, clock, metrics_, logger);
+  const SpeculationSettings& speculation = settings_.speculation;
+  const SpeculationParts parts = {.model = draft_ != nullptr ? &draft_->drafter() : nullptr,
+                                  .costs = {}};
+  const EngineConfig engine_config{
+      .eos_token_ids = config.eos_token_ids,
+      .vocab_size = config.vocab_limit,
+      .max_context = served_.max_context,
+      .num_blocks = cache_->num_blocks(),
+      .block_size = settings_.block_size,
+      .max_num_seqs = settings_.max_num_seqs,
+      .max_num_batched_tokens = settings_.max_num_batched_tokens,
+      .max_logit_rows = settings_.max_logit_rows,
+      .max_queue = settings_.max_queue,
+      .batch_wait = settings_.batch_wait,
+      .enable_prefix_cache = settings_.enable_prefix_caching,
+      .speculation = {.drafters = speculation.Drafters(), .max_drafts = speculation.max_drafts},
+      .stuck_after = settings_.stuck_after};
+  engine_ = std::make_unique<Engine>(engine_config, *runner_, clock, metrics_, logger, parts);
   served_.name =
       settings_.served_name.empty() ? NameOf(settings_.directory) : settings_.served_name;
   served_.created_unix_seconds = std::chrono::duration_cast<std::chrono::seconds>(
@@ -109,6 +147,7 @@ void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
   served_.engine = engine_.get();
   served_.metrics = &metrics_;
   served_.clock = &clock;
+  served_.speculation = {.mode = speculation.mode, .max_tokens = speculation.max_drafts};
 }
 
 std::vector<std::string> ModelHost::Describe() const {
@@ -123,7 +162,38 @@ std::vector<std::string> ModelHost::Describe() const {
       "KV cache: " + std::to_string(cache_->num_blocks()) + " blocks of " +
           std::to_string(shape.block_size) + " tokens, " + std::string(DTypeName(shape.dtype)) +
           ", " + Bytes(token_bytes) + " a token, " + Bytes(cache_->bytes()) + " in all",
+      DescribeSpeculation(),
   };
+}
+
+std::string ModelHost::DescribeSpeculation() const {
+  const SpeculationSettings& speculation = settings_.speculation;
+  std::string names;
+  for (const DrafterKind kind : speculation.Drafters()) {
+    names += (names.empty() ? "" : ", ") + std::string(DrafterName(kind));
+  }
+  if (names.empty() || speculation.max_drafts == 0) return "speculation: none";
+  const bool is_coupled = speculation.verification == VerifyMode::kCoupled;
+  std::string text = std::string("speculation: ") +
+                     (speculation.mode == SpeculationMode::kOff ? "off" : "auto") + ", up to " +
+                     std::to_string(speculation.max_drafts) + " drafts of " + names + "; " +
+                     (is_coupled ? "coupled" : "rejection");
+  if (draft_ == nullptr) return text;
+  const ModelConfig& config = draft_->transformer().config();
+  text += "; draft model " + draft_->name() + ", " + Count(config.NumWeights()) + " weights, " +
+          Bytes(draft_->transformer().weight_bytes()) + " resident, " +
+          Bytes(plan_.draft->memory.token_bytes()) + " a token";
+  if (draft_cost_ratio_ > 0) {
+    std::array<char, 64> ratio = {};
+    std::snprintf(ratio.data(), ratio.size(), "; one of its steps costs %.2f of the model's",
+                  draft_cost_ratio_);
+    text += ratio.data();
+  }
+  if (plan_.draft->limits.max_context < served_.max_context) {
+    text += "; it does not draft beyond its context of " +
+            std::to_string(plan_.draft->limits.max_context);
+  }
+  return text;
 }
 
 }  // namespace runahead

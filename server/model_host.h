@@ -16,6 +16,7 @@
 #include "kvcache/kv_cache.h"
 #include "model/model_runner.h"
 #include "model/transformer.h"
+#include "server/draft_model.h"
 #include "server/memory_check.h"
 #include "server/model_settings.h"
 #include "server/served_model.h"
@@ -37,10 +38,10 @@ class ModelHost {
   const Backend& backend() const { return *backend_; }
   const Transformer& transformer() const { return *transformer_; }
   const KvCache& cache() const { return *cache_; }
+  const DraftModel* draft() const { return draft_.get(); }  // null: none
   const ModelSettings& settings() const { return settings_; }
 
-  // What a start-up log says: model, quantization, device, blocks, bytes per token, and the speed
-  // of light.
+  // What a start-up log says: model, device, blocks, bytes per token, and what speculation is on.
   std::vector<std::string> Describe() const;
 
  private:
@@ -48,8 +49,10 @@ class ModelHost {
 
   Status LoadText();
   Status LoadModel(std::function<void(double)> progress);
-  Status AllocateCache();
+  Status CheckPair() const;
+  Status AllocateCache(const Clock& clock);
   void StartEngine(const Clock& clock, Logger& logger);
+  std::string DescribeSpeculation() const;
 
   // In the order they are built; destroyed the other way round.
   ModelSettings settings_;
@@ -59,6 +62,8 @@ class ModelHost {
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<ModelRunner> runner_;
+  std::unique_ptr<DraftModel> draft_;  // null: none
+  double draft_cost_ratio_ = 0;  // a step of the draft model over one of the target's, of one row
   ServedModel served_;
   std::unique_ptr<Engine> engine_;
 };

@@ -2,12 +2,49 @@
 
 #include <memory>
 #include <ostream>
+#include <string>
 
 #include "kernels/registry.h"
 #include "server/memory_check.h"
+#include "server/pair_check.h"
 #include "server/units.h"
+#include "text/tokenizer.h"
 
 namespace runahead {
+namespace {
+
+std::string DraftLine(const ModelSettings& settings, const ModelPlan& plan) {
+  if (!plan.draft) return "";
+  const std::string context =
+      plan.draft->limits.max_context < plan.max_context
+          ? ", drafting up to position " + std::to_string(plan.draft->limits.max_context)
+          : "";
+  return "with the draft model " + settings.speculation.draft_directory + ": " +
+         plan.draft->config.architecture + ", " + Count(plan.draft->memory.num_weights) +
+         " weights" + context + "\n";
+}
+
+std::string DraftBytes(const ModelPlan& plan) {
+  if (!plan.draft) return "";
+  return ", each draft " + Bytes(plan.draft->memory.bytes_per_token_step()) + " of the draft's";
+}
+
+void PrintCheckpoint(const char* name, const std::string& directory, const ModelConfig& config,
+                     std::ostream& out) {
+  const auto bytes = CheckCheckpoint(directory, config);
+  out << name
+      << (bytes.ok() ? " is complete: " + Bytes(*bytes) + " of tensors.\n"
+                     : ": " + bytes.status().message() + "\n");
+}
+
+// A directory without a tokenizer is planned too.
+Status CheckTokens(const ModelSettings& settings) {
+  const auto model = LoadTokenizer(settings.directory);
+  const auto draft = LoadTokenizer(settings.speculation.draft_directory);
+  return model.ok() && draft.ok() ? CheckSameTokens(**model, **draft) : Status();
+}
+
+}  // namespace
 
 Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
   RA_ASSIGN_OR_RETURN(const auto backend, MakeBackend(settings.backend, settings.backend_options));
@@ -15,16 +52,19 @@ Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
   out << plan.config.architecture << ", " << Count(plan.memory.num_weights) << " weights, context "
       << plan.max_context << ", on " << backend->info().name << ": " << backend->info().detail
       << "\n"
-      << MemoryTable(plan.memory, plan.num_blocks);
+      << DraftLine(settings, plan) << plan.Table();
   const int64_t tokens = plan.num_blocks * plan.memory.kv_shape.block_size;
   out << "The cache holds " << tokens << " tokens, " << tokens / plan.max_context
-      << " full contexts, at " << Bytes(plan.memory.token_bytes())
+      << " full contexts, at " << Bytes(plan.block_bytes() / plan.memory.kv_shape.block_size)
       << " a token. A decode step reads " << Bytes(plan.memory.bytes_per_token_step())
-      << " of weights.\n";
+      << " of weights" << DraftBytes(plan) << ".\n";
   if (settings.load_format == LoadFormat::kAuto) {
-    const auto checkpoint = CheckCheckpoint(settings.directory, plan.config);
-    out << (checkpoint.ok() ? "The checkpoint is complete: " + Bytes(*checkpoint) + " of tensors.\n"
-                            : "The checkpoint: " + checkpoint.status().message() + "\n");
+    PrintCheckpoint("The checkpoint", settings.directory, plan.config, out);
+    if (plan.draft) {
+      PrintCheckpoint("The draft's checkpoint", settings.speculation.draft_directory,
+                      plan.draft->config, out);
+      RA_RETURN_IF_ERROR(CheckTokens(settings));
+    }
   }
   const int64_t available = AvailableMemory();
   RA_RETURN_IF_ERROR(CheckFits(plan, available));

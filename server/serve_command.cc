@@ -35,9 +35,13 @@ std::string ReachableHost(const std::string& host) {
 // Changes with what may change a seeded answer: program, weights and how they are computed.
 std::string FingerprintOf(const ModelHost& host) {
   const ModelSettings& settings = host.settings();
-  const std::string facts = std::string(Version()) + "|" + settings.directory + "|" +
-                            settings.dtype + "|" + settings.kv_cache_dtype + "|" +
-                            host.backend().info().name;
+  std::string facts = std::string(Version()) + "|" + settings.directory + "|" + settings.dtype +
+                      "|" + settings.kv_cache_dtype + "|" + host.backend().info().name;
+  // Coupled verification changes nothing, whoever drafts.
+  const SpeculationSettings& speculation = settings.speculation;
+  if (speculation.verification == VerifyMode::kRejection) {
+    facts += "|rejection|" + speculation.draft_directory;
+  }
   std::ostringstream text;
   text << "fp_" << std::hex << std::hash<std::string>()(facts);
   return text.str();

@@ -26,8 +26,12 @@ std::span<const int32_t> BlocksOf(const DraftTask& task, int begin, int end, int
 }  // namespace
 
 ModelDrafter::ModelDrafter(StepRunner& runner, const RunnerLimits& limits, const Clock& clock,
-                           int num_kept_rows)
-    : runner_(runner), limits_(limits), clock_(clock), num_kept_rows_(num_kept_rows) {}
+                           int num_kept_rows, int vocab_limit)
+    : runner_(runner),
+      limits_(limits),
+      clock_(clock),
+      num_kept_rows_(num_kept_rows),
+      vocab_limit_(vocab_limit) {}
 
 void ModelDrafter::CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) {
   runner_.CopyBlocks(from, to);
@@ -61,6 +65,14 @@ void ModelDrafter::Plan(std::span<const DraftTask> tasks) {
     progress.num_computed = task.num_computed;
     progress.catch_up_end =
         std::min({task.num_computed + task.num_catch_up, num_tokens - 1, limits_.max_context});
+    const auto missing = task.tokens.subspan(static_cast<size_t>(task.num_computed));
+    const auto unknown =
+        std::ranges::find_if(missing, [this](int32_t id) { return id >= vocab_limit_; });
+    if (unknown != missing.end()) {  // found again at once in the next step
+      const auto num_known = static_cast<int>(unknown - missing.begin());
+      progress.catch_up_end = std::min(progress.catch_up_end, task.num_computed + num_known);
+      continue;
+    }
     if (task.num_catch_up < num_missing) continue;
     // Draft i comes of a pass over num_tokens + i tokens.
     const int room = limits_.max_context - num_tokens + 1;

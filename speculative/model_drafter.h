@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -30,9 +31,10 @@ class ModelDrafter final : public Drafter {
   // `runner` runs the draft model, within `limits`; its cache has the target's block ids, its
   // vocabulary is the target's. num_kept_rows: of the target's draft_logits(), which the runner's
   // KeepProposals was given; 0 in coupled mode. In rejection mode no more than that many sampled
-  // drafts are proposed in one call, by tasks in order.
+  // drafts are proposed in one call, by tasks in order. vocab_limit: where the target's table is
+  // padded beyond the draft model's, the latter's; behind an id from there on nothing is drafted.
   ModelDrafter(StepRunner& runner, const RunnerLimits& limits, const Clock& clock,
-               int num_kept_rows = 0);
+               int num_kept_rows = 0, int vocab_limit = std::numeric_limits<int>::max());
 
   DrafterKind kind() const override { return DrafterKind::kModel; }
   void Propose(std::span<DraftTask> tasks) override;
@@ -68,6 +70,7 @@ class ModelDrafter final : public Drafter {
   const RunnerLimits limits_;
   const Clock& clock_;
   const int num_kept_rows_;
+  const int vocab_limit_;
 
   // Of the call under way; kept to keep their memory.
   std::vector<Progress> progress_;  // parallel to the tasks

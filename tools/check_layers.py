@@ -31,7 +31,8 @@ ALLOWED = {
 }
 
 # Single files with rights of their own: start-up code builds every part, and makes backends by name.
-WIRING = {"model", "kvcache", "kvcache/storage", "kernels", "kernels/cpu", "kernels/registry", "compress", "scheduler"}
+WIRING = {"model", "kvcache", "kvcache/storage", "kernels", "kernels/cpu", "kernels/registry", "compress", "scheduler",
+          "speculative"}
 EXCEPTIONS = {
     "server/main.cc": WIRING,
     "server/bench_command.cc": WIRING,
@@ -39,6 +40,8 @@ EXCEPTIONS = {
     "server/inspect_command.cc": WIRING,
     "server/memory_check.h": WIRING,
     "server/memory_check.cc": WIRING,
+    "server/draft_model.h": WIRING,
+    "server/draft_model.cc": WIRING,
     "server/model_host.h": WIRING,
     "server/model_host.cc": WIRING,
     "server/model_settings.h": WIRING,

@@ -33,6 +33,36 @@ TEST_F(MemoryCheckTest, TheTotalIsTheSumOfItsParts) {
   EXPECT_GE(plan.num_blocks * plan.memory.kv_shape.block_size, 65536);
 }
 
+TEST_F(MemoryCheckTest, ADraftModelIsInEveryFigure) {
+  const ModelPlan alone = Plan();
+  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  const ModelPlan pair = Plan();
+  ASSERT_TRUE(pair.draft.has_value());
+  const MemoryPlan& draft = pair.draft->memory;
+  EXPECT_EQ(pair.block_bytes(), pair.memory.block_bytes() + draft.block_bytes());
+  EXPECT_EQ(pair.total_bytes(), alone.total_bytes() + draft.weight_bytes() + draft.workspace_bytes +
+                                    pair.num_blocks * draft.block_bytes());
+  EXPECT_EQ(draft.kv_shape.dtype, pair.memory.kv_shape.dtype);
+  EXPECT_THAT(pair.Table(), HasSubstr("draft weights"));
+  EXPECT_THAT(pair.Table(), HasSubstr(std::to_string(pair.total_bytes()) + " bytes"));
+  EXPECT_TRUE(CheckFits(pair, pair.total_bytes()).ok());
+  const Status refused = CheckFits(pair, pair.total_bytes() - 1);
+  EXPECT_THAT(refused.message(), HasSubstr("draft KV cache"));
+
+  settings_.kv_cache_bytes = 64 << 20;
+  EXPECT_LE(Plan().num_blocks * pair.block_bytes(), 64 << 20);
+  EXPECT_GT((Plan().num_blocks + 1) * pair.block_bytes(), 64 << 20);
+}
+
+TEST_F(MemoryCheckTest, ADraftModelNobodyUsesIsNotPlanned) {
+  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  settings_.speculation.drafters = {DrafterKind::kNgram};
+  EXPECT_FALSE(Plan().draft.has_value());
+  settings_.speculation.drafters.reset();
+  settings_.speculation.max_drafts = 0;
+  EXPECT_FALSE(Plan().draft.has_value());
+}
+
 TEST_F(MemoryCheckTest, ABudgetForTheCacheIsKept) {
   settings_.kv_cache_bytes = 64 << 20;
   const ModelPlan plan = Plan();

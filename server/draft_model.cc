@@ -1,0 +1,41 @@
+#include "server/draft_model.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "core/check.h"
+
+namespace runahead {
+
+Result<std::unique_ptr<DraftModel>> DraftModel::Load(Backend& backend,
+                                                     const ModelSettings& settings,
+                                                     const ModelPlan& plan,
+                                                     std::function<void(double)> progress) {
+  RA_CHECK(plan.draft.has_value());
+  const std::string& directory = settings.speculation.draft_directory;
+  const std::filesystem::path path = std::filesystem::path(directory).lexically_normal();
+  const std::filesystem::path named = path.has_filename() ? path : path.parent_path();
+  std::unique_ptr<DraftModel> draft(new DraftModel(backend, named.string()));
+  // Ids that mean nothing to the target are padding to its draft.
+  const LoadOptions options{.format = settings.load_format,
+                            .weight_format = plan.weight_format,
+                            .max_context = plan.draft->limits.max_context,
+                            .vocab_limit = plan.config.vocab_limit,
+                            .progress = std::move(progress)};
+  RA_ASSIGN_OR_RETURN(draft->transformer_, Transformer::Load(backend, directory, options));
+  return draft;
+}
+
+void DraftModel::Allocate(const ModelPlan& plan, ModelRunner& target, const Clock& clock) {
+  const RunnerLimits& limits = plan.draft->limits;
+  cache_ = std::make_unique<KvCache>(backend_, plan.draft->memory.kv_shape,
+                                     static_cast<int>(plan.num_blocks));
+  runner_ = std::make_unique<ModelRunner>(backend_, *transformer_, *cache_, limits);
+  const bool rejects = plan.limits.verify_mode == VerifyMode::kRejection;
+  if (rejects) runner_->KeepProposals(target.draft_logits());
+  drafter_ = std::make_unique<ModelDrafter>(*runner_, limits, clock,
+                                            rejects ? plan.limits.max_logit_rows : 0,
+                                            transformer_->config().vocab_limit);
+}
+
+}  // namespace runahead
