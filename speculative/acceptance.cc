@@ -5,14 +5,6 @@
 #include "core/check.h"
 
 namespace runahead {
-namespace {
-
-// Trials a history needs before it counts as much as what it leans on.
-constexpr double kPriorWeight = 3;
-constexpr double kMaxRate = 0.995;  // a draft is never certain
-
-}  // namespace
-
 void AcceptanceHistory::Observe(int num_drafted, int num_accepted) {
   RA_CHECK_LE(num_drafted, kMaxDrafts);
   RA_CHECK_LE(num_accepted, num_drafted);
@@ -36,6 +28,11 @@ double AcceptanceHistory::RateAt(int position, const AcceptanceHistory* prior) c
   return rates[size - 1];
 }
 
+double AcceptanceHistory::RateAt(int position, double base) const {
+  const auto i = static_cast<size_t>(position);
+  return std::min((successes_[i] + lean_ * base) / (trials_[i] + lean_), kMaxRate);
+}
+
 // What a position leans on: the prior's rate there, scaled by how this history compares with the
 // prior one position earlier, so that a sequence that does worse than most is expected to do so at
 // positions it has not reached; without a prior, its own rate one position earlier.
@@ -44,8 +41,7 @@ void AcceptanceHistory::Rates(std::span<const double> prior, std::span<double> r
   for (size_t i = 0; i < rates.size(); ++i) {
     double base = rate;
     if (!prior.empty()) base = i == 0 ? prior[0] : prior[i] * (rate / prior[i - 1]);
-    rate = (successes_[i] + kPriorWeight * base) / (trials_[i] + kPriorWeight);
-    rate = std::min(rate, kMaxRate);
+    rate = RateAt(static_cast<int>(i), base);
     rates[i] = rate;
   }
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "speculative/cost_curve.h"
 
 namespace runahead {
 
@@ -30,14 +31,23 @@ class CostModel {
   void ObserveTarget(int num_rows, int64_t num_context, Duration time);
   void ObserveDraft(const DraftPass& pass);
 
-  // Seconds.
-  double TargetSeconds(int num_rows, int64_t num_context) const;
+  // Seconds. Of a draft model that was never measured, a share of the target's.
+  double TargetSeconds(int num_rows, int64_t num_context) const {
+    return target_.At(num_rows, num_context);
+  }
   double DraftSeconds(int num_rows, int64_t num_context) const;
-  bool knows_target() const;
-  bool knows_draft() const;
+  bool knows_target() const { return !target_.empty(); }
+  bool knows_draft() const { return !draft_.empty(); }
+
+  const CostCurve& target() const { return target_; }
+  const CostCurve& draft() const { return draft_; }
+
+  static constexpr double kUnknownDraftShare = 0.12;
 
  private:
-  // The implementer's.
+  CostCurve target_;
+  CostCurve draft_;
+  int num_since_draft_ = 0;  // passes of the target since the draft model's last
 };
 
 }  // namespace runahead

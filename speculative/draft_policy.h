@@ -11,6 +11,8 @@
 #include "speculative/acceptance.h"
 #include "speculative/cost_model.h"
 #include "speculative/draft_ledger.h"
+#include "speculative/draft_planner.h"
+#include "speculative/draft_rates.h"
 #include "speculative/drafter.h"
 
 namespace runahead {
@@ -21,9 +23,10 @@ struct PolicySequence {
   std::span<const DraftOffer> offers = {};  // of the lookup drafters and, where there is one, the
                                             // model drafter; the latter's max_drafts is kMaxDrafts
   const std::array<AcceptanceHistory, kNumDrafterKinds>* history = nullptr;
-  int num_missing = 0;  // tokens before the last that the draft model has not computed
-  int num_context = 0;  // tokens
-  int max_drafts = 0;   // before the request's limits end it
+  int num_missing = 0;     // tokens before the last that the draft model has not computed
+  int num_context = 0;     // tokens
+  int max_drafts = 0;      // before the request's limits end it
+  int num_left = 1 << 20;  // tokens it may still emit: a draft model's catching up must pay in them
 };
 
 // What else the next step will run.
@@ -77,12 +80,67 @@ class DraftPolicy {
   const CostModel& costs() const { return costs_; }
   const DraftLedger& ledger() const { return ledger_; }
   // Over all requests, by drafter; for metrics and logs.
-  const AcceptanceHistory& prior(DrafterKind kind) const;
+  const AcceptanceHistory& prior(DrafterKind kind) const { return rates_.prior(kind); }
 
  private:
+  // What a step's rows cost and earn, as far as all sequences share it.
+  struct Prices {
+    double plain = 0;  // seconds of the step without drafts, prefill left out
+    double token = 0;  // seconds a token is worth: what one takes now
+    double row = 0;    // seconds of one more row of the target
+    double pass = 0;   // of one more draft of the draft model, its passes shared by all sequences
+    double catch_up_row = 0;
+  };
+
+  // Of the draft model, in a step.
+  struct PassSeconds {
+    double drafting = 0;
+    double catch_up = 0;  // serves steps to come
+  };
+
+  void Grant(const PolicySequence& sequence, DraftChoice& choice);
+  bool WantsPlainStep(const PolicyStep& step);
+  Prices PricesOf(const PolicyStep& step) const;
+  void AddSource(const PolicySequence& sequence, size_t index);
+  bool CatchUp(const PolicyStep& step, const DraftPlan& plan, std::vector<DraftChoice>& choices);
+  bool MayCatchUp(const PolicySequence& sequence, DrafterKind kind, double value) const;
+  void StartCatchUp(const DraftSource& source, const PolicySequence& sequence, DraftChoice& choice);
+  bool Pays(const DraftPlan& plan, int num_sequences) const;
+  void ProbeDeeper(const PolicyStep& step, std::vector<DraftChoice>& choices);
+  double ProbeCost(const PolicySequence& sequence, const DraftOffer& offer,
+                   const DraftChoice& choice) const;
+  void ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>& choices);
+  void Probe(const PolicyStep& step, std::vector<DraftChoice>& choices);
+  void TakeDrafts(const DraftSource& source, int num_drafts, DraftChoice& choice);
+  bool IsProven(DrafterKind kind) const;
+
+  void Book(const StepOutcome& outcome);
+  PassSeconds PassSecondsOf(const StepOutcome& outcome, double share) const;
+  void NoteAcceptance(const StepOutcome& outcome);
+  void NoteCosts(const StepOutcome& outcome);
+
   CostModel costs_;
   DraftLedger ledger_;
-  // The implementer's.
+  DraftRates rates_;
+  DraftPlanner planner_;
+  std::vector<DraftSource> sources_;  // of the step being decided
+  std::vector<int> num_drafts_;       // by source
+  Prices prices_;
+  int num_tokens_left_ = 0;  // of the step's budget
+  int num_catch_up_left_ = 0;
+  int num_fixed_rows_ = 0;
+  bool has_pilot_ = false;  // an unproven draft model's one sequence
+
+  double price_ratio_ = 1;      // of a token with drafts to one without, lately
+  bool was_on_ = false;         // the last decision drafted because it pays
+  bool has_caught_up_ = false;  // the first catching up, which nothing was known for, was spent
+  double plain_budget_ = 0;     // steps without drafts, only to measure them
+  int num_suspect_ = 0;         // such steps wanted, because costs changed
+  int num_off_ = 0;             // speculative steps in a row that took unexpectedly long or short
+  int probe_interval_ = 0;
+  int num_since_probe_ = 0;  // steps
+  size_t probe_turn_ = 0;
+  bool is_probing_ = false;
 };
 
 }  // namespace runahead

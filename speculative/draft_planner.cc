@@ -1,0 +1,119 @@
+#include "speculative/draft_planner.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+
+#include "core/check.h"
+
+namespace runahead {
+namespace {
+
+// Survival probabilities are sorted by their exponent and four bits of mantissa: 16 levels an
+// octave, seven octaves.
+constexpr int kNumLevels = 16 * 7;
+// With so few sequences every single draft is weighed; with more, those of a level and position
+// together.
+constexpr size_t kWeighEach = 8;
+
+uint8_t LevelOf(float survival) {
+  constexpr int kShift = 23 - 4;
+  const auto one = std::bit_cast<int32_t>(1.0F) >> kShift;
+  const int level = one - (std::bit_cast<int32_t>(survival) >> kShift);
+  return static_cast<uint8_t>(std::clamp(level, 0, kNumLevels - 1));
+}
+
+// Of the tokens to catch up, those that are this step's own price. One or two are the rule after
+// every step that drafted; more are left by steps that did not, and pay over the steps to come.
+double CatchUpNow(int num_catch_up) {
+  constexpr int kUsual = 2;
+  constexpr double kLaterSteps = 16;
+  return std::min(num_catch_up, kUsual) + std::max(num_catch_up - kUsual, 0) / kLaterSteps;
+}
+
+}  // namespace
+
+// A counting sort; within a level nearer positions come first, as none can be taken without them.
+void DraftPlanner::Sort(std::span<const DraftSource> sources) {
+  std::array<uint32_t, kNumLevels + 1> begin = {};
+  unsorted_.clear();
+  for (int position = 0; position < kMaxDrafts; ++position) {
+    bool is_any = false;
+    for (size_t s = 0; s < sources.size(); ++s) {
+      if (position >= sources[s].num_drafts) continue;
+      const float survival = sources[s].survival[static_cast<size_t>(position)];
+      const uint8_t level = LevelOf(survival);
+      unsorted_.push_back(
+          {static_cast<uint16_t>(s), static_cast<uint8_t>(position), level, survival});
+      ++begin[level + 1U];
+      is_any = true;
+    }
+    if (!is_any) break;
+  }
+  for (size_t level = 0; level < kNumLevels; ++level) begin[level + 1] += begin[level];
+  candidates_.resize(unsorted_.size());
+  for (const Candidate& candidate : unsorted_) candidates_[begin[candidate.level]++] = candidate;
+}
+
+void DraftPlanner::MeasurePasses(const PlanTerms& terms, size_t num_model) {
+  pass_seconds_.assign(num_model + 1, 0);
+  for (size_t n = 1; n <= num_model; ++n) {
+    const auto rows = static_cast<int>(n);
+    pass_seconds_[n] = terms.costs->DraftSeconds(rows, terms.num_draft_context * rows);
+  }
+}
+
+bool DraftPlanner::IsKnown(const PlanTerms& terms, int num_drafts) {
+  return terms.costs->target().num_observed(terms.num_rows + num_drafts) > 0;
+}
+
+DraftPlan DraftPlanner::Plan(const PlanTerms& terms, std::span<const DraftSource> sources,
+                             std::vector<int>& num_drafts) {
+  RA_CHECK_LT(sources.size(), size_t{1} << 16);
+  Sort(sources);
+  const auto num_model = static_cast<size_t>(
+      std::ranges::count_if(sources, [](const DraftSource& source) { return source.is_model; }));
+  MeasurePasses(terms, num_model);
+  const double base = terms.costs->TargetSeconds(terms.num_rows, terms.num_context);
+  const DraftPlan none = {.tokens = static_cast<double>(terms.num_sequences),
+                          .seconds = terms.plain_seconds};
+  DraftPlan plan = none;
+  DraftPlan best = none;
+  std::array<size_t, kMaxDrafts> drawn = {};  // sequences whose model draws a draft there
+  size_t num_best = 0;
+  int num_tokens = 0;
+  const bool weighs_each = sources.size() <= kWeighEach;
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const Candidate& candidate = candidates_[c];
+    const DraftSource& source = sources[candidate.source];
+    ++num_tokens;
+    ++plan.num_drafts;
+    plan.tokens += static_cast<double>(candidate.survival);
+    if (source.is_model) {
+      const size_t n = drawn[candidate.position]++;
+      plan.pass_seconds += pass_seconds_[n + 1] - pass_seconds_[n];
+      if (candidate.position == 0) {
+        num_tokens += source.num_catch_up;
+        plan.pass_seconds += terms.catch_up_row * CatchUpNow(source.num_catch_up);
+      }
+    }
+    if (num_tokens > terms.max_tokens) break;
+    const bool is_end = c + 1 == candidates_.size() ||
+                        candidates_[c + 1].level != candidate.level ||
+                        candidates_[c + 1].position != candidate.position;
+    if (!weighs_each && !is_end) continue;
+    plan.seconds =
+        terms.plain_seconds + plan.pass_seconds +
+        (terms.costs->TargetSeconds(terms.num_rows + plan.num_drafts, terms.num_context) - base);
+    const double loss = plan.seconds - terms.plain_seconds;
+    if (loss > terms.max_loss && (!terms.are_proven || !IsKnown(terms, plan.num_drafts))) continue;
+    if (plan.tokens * best.seconds <= best.tokens * plan.seconds) continue;
+    best = plan;
+    num_best = c + 1;
+  }
+  num_drafts.assign(sources.size(), 0);
+  for (size_t c = 0; c < num_best; ++c) ++num_drafts[candidates_[c].source];
+  return best;
+}
+
+}  // namespace runahead

@@ -1,0 +1,493 @@
+#include "speculative/draft_policy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace runahead {
+namespace {
+
+constexpr int kProvenTrials = 12;  // of a drafter, before its rate is believed
+constexpr float kLeastSurvival = 0.03F;
+// A draft model that lags behind by more is caught up only where that is expected to pay.
+constexpr int kSmallGap = 32;
+constexpr int kMaxCatchUp = 256;        // tokens in one step, so that nobody waits long for another
+constexpr int kExpectedLeft = 128;      // tokens a sequence is expected to emit still, if it may
+constexpr double kCatchUpReturn = 1.5;  // expected, per second of catching up
+constexpr double kMaxUnwritten = 64;    // plain steps of catching up not yet written off
+constexpr double kMaxFirstCatchUp = 16;   // plain steps, once in a server's life
+constexpr double kGainToStart = 1.02;     // over no drafts; to go on, any gain will do
+constexpr double kPriceStep = 0.25;       // of the running mean of a token's price
+constexpr double kConfidenceShare = 0.5;  // see MinConfidence
+constexpr double kMaxConfidence = 0.6;
+constexpr int kProbeDrafts = 2;
+constexpr int kFirstProbeInterval = 16;  // steps
+constexpr int kLastProbeInterval = 2048;
+constexpr int kOnProbeInterval = 48;  // of sequences left out while others draft
+constexpr int kDeeperProbeInterval = 24;
+constexpr double kProbeCredit = 0.25;  // share of the ledger's credit that a probe may cost
+constexpr double kSurprising = 0.25;   // rate below which an accepted draft is a surprise
+constexpr double kPlainShare = 0.01;   // of steps may be without drafts only to measure them
+constexpr double kMaxPlainBudget = 4;  // steps
+constexpr int kMaxPlainAge = 128;      // steps since the last one without drafts
+constexpr int kKnownTrials = 4;        // passes after which a prediction is taken at its word
+constexpr double kMostSurprise = 2;  // times a prediction; a pass that takes longer was interrupted
+constexpr double kUnexpected = 0.13;  // off a prediction by more: the machine may have changed
+
+int NumWanted(const PolicySequence& sequence) {
+  if (sequence.params.mode == SpeculationMode::kOff) return 0;
+  return std::clamp(std::min(sequence.max_drafts, sequence.params.max_tokens), 0, kMaxDrafts);
+}
+
+bool IsFixed(const PolicySequence& sequence) {
+  return sequence.params.mode == SpeculationMode::kFixed;
+}
+
+const AcceptanceHistory* HistoryOf(const PolicySequence& sequence, DrafterKind kind) {
+  return sequence.history == nullptr ? nullptr : &(*sequence.history)[static_cast<size_t>(kind)];
+}
+
+int64_t SumContext(const PolicyStep& step) {
+  int64_t sum = 0;
+  for (const PolicySequence& sequence : step.sequences) sum += sequence.num_context;
+  return sum;
+}
+
+}  // namespace
+
+DraftPolicy::DraftPolicy(const CostModel& costs)
+    : costs_(costs), plain_budget_(kMaxPlainBudget), probe_interval_(kFirstProbeInterval) {}
+
+bool DraftPolicy::IsProven(DrafterKind kind) const {
+  return prior(kind).num_trials(0) >= kProvenTrials;
+}
+
+void DraftPolicy::Decide(const PolicyStep& step, std::vector<DraftChoice>& choices) {
+  choices.assign(step.sequences.size(), {});
+  is_probing_ = false;
+  has_pilot_ = false;
+  num_fixed_rows_ = 0;
+  num_tokens_left_ = step.max_tokens;
+  num_catch_up_left_ = kMaxCatchUp;
+  ++num_since_probe_;
+  plain_budget_ = std::min(plain_budget_ + kPlainShare, kMaxPlainBudget);
+  int num_auto = 0;
+  for (size_t i = 0; i < step.sequences.size(); ++i) {
+    const PolicySequence& sequence = step.sequences[i];
+    if (NumWanted(sequence) == 0 || sequence.offers.empty()) continue;
+    if (IsFixed(sequence)) {
+      Grant(sequence, choices[i]);
+    } else {
+      ++num_auto;
+    }
+  }
+  if (num_auto == 0 || !costs_.knows_target()) return;
+  if (!ledger_.allows_drafts()) {
+    was_on_ = false;
+    return;
+  }
+  if (WantsPlainStep(step)) return;
+  prices_ = PricesOf(step);
+  sources_.clear();
+  for (size_t i = 0; i < step.sequences.size(); ++i) AddSource(step.sequences[i], i);
+  ChooseDrafts(step, choices);
+  Probe(step, choices);
+}
+
+// The drafter of which most drafts are expected to be accepted, at the k asked for.
+void DraftPolicy::Grant(const PolicySequence& sequence, DraftChoice& choice) {
+  double most = -1;
+  for (const DraftOffer& offer : sequence.offers) {
+    const int count = std::min({NumWanted(sequence), offer.max_drafts, num_tokens_left_});
+    if (count <= 0) continue;
+    std::array<float, kMaxDrafts> survival = {};
+    rates_.Survival(offer.drafter, offer.match_length, HistoryOf(sequence, offer.drafter), 0,
+                    std::span(survival).first(static_cast<size_t>(count)));
+    double accepted = 0;
+    for (const float s : survival) accepted += static_cast<double>(s);
+    if (accepted <= most) continue;
+    most = accepted;
+    choice = {.drafter = offer.drafter, .num_drafts = count, .match_length = offer.match_length};
+  }
+  if (choice.drafter == DrafterKind::kNone) return;
+  if (!IsLookup(choice.drafter)) {
+    choice.num_catch_up = std::min(sequence.num_missing, num_tokens_left_);
+    const int num_left = num_tokens_left_ - choice.num_catch_up;
+    choice.num_drafts =
+        choice.num_catch_up < sequence.num_missing ? 0 : std::min(choice.num_drafts, num_left);
+  }
+  num_tokens_left_ -= choice.num_catch_up + choice.num_drafts;
+  num_fixed_rows_ += choice.num_drafts;
+}
+
+// Before anything is drafted a step without drafts must have been measured at about this batch, and
+// now and then again; sooner where costs seem to have changed.
+bool DraftPolicy::WantsPlainStep(const PolicyStep& step) {
+  if (step.num_other_rows > 0) return false;
+  const int rows = static_cast<int>(step.sequences.size()) + num_fixed_rows_;
+  bool is_known = false;
+  int64_t age = std::numeric_limits<int64_t>::max();
+  for (const int near : {rows, rows - 1, rows + 1, rows - rows / 6, rows + rows / 6}) {
+    if (near < 1 || costs_.target().num_observed(near) < 2 || 5 * std::abs(near - rows) > rows) {
+      continue;
+    }
+    is_known = true;
+    age = std::min(age, costs_.target().age(near));
+  }
+  if (!is_known) return true;
+  if (plain_budget_ < 1 || (age <= kMaxPlainAge && num_suspect_ == 0)) return false;
+  plain_budget_ -= 1;
+  return true;
+}
+
+DraftPolicy::Prices DraftPolicy::PricesOf(const PolicyStep& step) const {
+  const int num_sequences = static_cast<int>(step.sequences.size());
+  const int64_t context = SumContext(step);
+  const int rows = num_sequences + step.num_other_rows + num_fixed_rows_;
+  const int64_t all_context = context + step.num_other_context;
+  Prices prices;
+  prices.plain = costs_.TargetSeconds(num_sequences, context);
+  prices.token = prices.plain / num_sequences * price_ratio_;
+  prices.row = (costs_.TargetSeconds(rows + num_sequences, all_context) -
+                costs_.TargetSeconds(rows, all_context)) /
+               num_sequences;
+  const double pass = costs_.DraftSeconds(num_sequences, context);
+  prices.pass = pass / num_sequences;
+  prices.catch_up_row = (costs_.DraftSeconds(num_sequences + 64, context) - pass) / 64;
+  return prices;
+}
+
+// The sequence's most valuable drafter becomes a source of drafts.
+void DraftPolicy::AddSource(const PolicySequence& sequence, size_t index) {
+  const int wanted = NumWanted(sequence);
+  if (wanted == 0 || IsFixed(sequence)) return;
+  DraftSource best;
+  double most = -std::numeric_limits<double>::infinity();
+  for (const DraftOffer& offer : sequence.offers) {
+    DraftSource source = {.sequence = static_cast<int>(index),
+                          .drafter = offer.drafter,
+                          .match_length = offer.match_length,
+                          .is_model = !IsLookup(offer.drafter)};
+    const double price = prices_.row + (source.is_model ? prices_.pass : 0);
+    const auto least = static_cast<float>(0.5 * price / (prices_.token / price_ratio_));
+    source.num_drafts = rates_.Survival(
+        offer.drafter, offer.match_length, HistoryOf(sequence, offer.drafter),
+        std::max(kLeastSurvival, least),
+        std::span(source.survival).first(static_cast<size_t>(std::min(wanted, offer.max_drafts))));
+    double value = 0;
+    for (int i = 0; i < source.num_drafts; ++i) {
+      const auto survival = static_cast<double>(source.survival[static_cast<size_t>(i)]);
+      if (survival * prices_.token <= price) break;
+      value += survival * prices_.token - price;
+    }
+    // What many steps to come profit from is no part of this one's price.
+    if (source.is_model && sequence.num_missing <= kSmallGap) {
+      source.num_catch_up = sequence.num_missing;
+    }
+    if (value <= most || source.num_drafts == 0) continue;
+    most = value;
+    best = source;
+  }
+  if (best.drafter != DrafterKind::kNone) sources_.push_back(best);
+}
+
+// A draft model that lags far behind is caught up where that is expected to pay over the rest of
+// the sequence; one that nobody knows yet for one sequence at a time. Sources that cannot draft now
+// are dropped. True if any was.
+bool DraftPolicy::CatchUp(const PolicyStep& step, const DraftPlan& plan,
+                          std::vector<DraftChoice>& choices) {
+  const auto count = static_cast<double>(step.sequences.size());
+  const double token = prices_.plain / count;
+  const double num_drafting = static_cast<double>(
+      std::ranges::count_if(num_drafts_, [](int num_drafts) { return num_drafts > 0; }));
+  const double saved = (plan.tokens * token - plan.seconds) / num_drafting;  // a step, a sequence
+  size_t num_kept = 0;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const DraftSource& source = sources_[i];
+    const auto index = static_cast<size_t>(source.sequence);
+    const PolicySequence& sequence = step.sequences[index];
+    const bool is_behind = source.is_model && sequence.num_missing > kSmallGap;
+    if (is_behind) {
+      if (num_drafts_[i] == 0) continue;
+      const int num_left =
+          std::min({sequence.num_left, kExpectedLeft,
+                    sequence.max_drafts < kMaxDrafts ? sequence.max_drafts + 1 : kExpectedLeft});
+      const double value = saved * num_left * count / plan.tokens;
+      if (!MayCatchUp(sequence, source.drafter, value)) continue;
+      StartCatchUp(source, sequence, choices[index]);
+      if (choices[index].num_catch_up < sequence.num_missing) continue;
+    }
+    sources_[num_kept++] = source;
+  }
+  const bool is_any_dropped = num_kept < sources_.size();
+  sources_.resize(num_kept);
+  return is_any_dropped;
+}
+
+// `value`: seconds that drafts are expected to save over the rest of the sequence.
+bool DraftPolicy::MayCatchUp(const PolicySequence& sequence, DrafterKind kind, double value) const {
+  if (num_catch_up_left_ <= 0 || num_tokens_left_ <= 0) return false;
+  const double cost = prices_.catch_up_row * sequence.num_missing;
+  const double step = ledger_.plain_step_seconds();
+  if (!IsProven(kind)) {
+    if (has_pilot_) return false;
+    const double first = has_caught_up_ ? 0 : kMaxFirstCatchUp * step;
+    return cost <= std::max(ledger_.credit_seconds(), first);
+  }
+  return value >= kCatchUpReturn * cost &&
+         ledger_.unwritten_seconds() + cost <= kMaxUnwritten * step;
+}
+
+void DraftPolicy::StartCatchUp(const DraftSource& source, const PolicySequence& sequence,
+                               DraftChoice& choice) {
+  const int count = std::min({sequence.num_missing, num_catch_up_left_, num_tokens_left_});
+  choice.drafter = source.drafter;
+  choice.num_catch_up = count;
+  num_catch_up_left_ -= count;
+  num_tokens_left_ -= count;
+  has_pilot_ = true;
+}
+
+void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>& choices) {
+  const int num_sequences = static_cast<int>(step.sequences.size());
+  const int64_t context = SumContext(step);
+  PlanTerms terms = {.costs = &costs_,
+                     .num_sequences = num_sequences,
+                     .num_rows = num_sequences + step.num_other_rows + num_fixed_rows_,
+                     .num_context = context + step.num_other_context,
+                     .num_draft_context = context / num_sequences,
+                     .plain_seconds = prices_.plain,
+                     .catch_up_row = prices_.catch_up_row,
+                     .max_tokens = num_tokens_left_,
+                     .max_loss = ledger_.credit_seconds(),
+                     .are_proven = true};
+  for (const DraftSource& source : sources_) {
+    terms.are_proven = terms.are_proven && IsProven(source.drafter);
+  }
+  DraftPlan plan = planner_.Plan(terms, sources_, num_drafts_);
+  was_on_ = Pays(plan, num_sequences);
+  if (was_on_ && CatchUp(step, plan, choices)) {
+    terms.max_tokens = num_tokens_left_;
+    plan = planner_.Plan(terms, sources_, num_drafts_);
+    was_on_ = Pays(plan, num_sequences);
+  }
+  const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
+  price_ratio_ += kPriceStep * ((was_on_ ? 1 / gain : 1) - price_ratio_);
+  if (!was_on_) return;
+  int num_model_drafts = 0;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (sources_[i].is_model) num_model_drafts += num_drafts_[i];
+  }
+  const double pass = plan.pass_seconds / std::max(num_model_drafts, 1);
+  const auto confidence = static_cast<float>(
+      std::clamp(kConfidenceShare * (pass + prices_.row) / prices_.token, 0.0, kMaxConfidence));
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (num_drafts_[i] == 0) continue;
+    TakeDrafts(sources_[i], num_drafts_[i], choices[static_cast<size_t>(sources_[i].sequence)]);
+    if (sources_[i].is_model) {
+      choices[static_cast<size_t>(sources_[i].sequence)].min_confidence = confidence;
+    }
+  }
+}
+
+bool DraftPolicy::Pays(const DraftPlan& plan, int num_sequences) const {
+  const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
+  return plan.num_drafts > 0 && gain >= (was_on_ ? 1 : kGainToStart);
+}
+
+void DraftPolicy::TakeDrafts(const DraftSource& source, int num_drafts, DraftChoice& choice) {
+  choice.drafter = source.drafter;
+  choice.num_drafts = num_drafts;
+  choice.num_catch_up += source.is_model ? source.num_catch_up : 0;
+  choice.match_length = source.match_length;
+  num_tokens_left_ -= num_drafts + (source.is_model ? source.num_catch_up : 0);
+}
+
+// Two drafts of one sequence that drafts nothing now, so that what was given up can come back; of
+// the drafters in turn, and where the draft model has least to catch up. A drafter nobody knows yet
+// is tried at once.
+void DraftPolicy::Probe(const PolicyStep& step, std::vector<DraftChoice>& choices) {
+  const size_t count = step.sequences.size();
+  int num_idle = 0;
+  size_t best = count;
+  DraftOffer best_offer;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t n = 0; n < count; ++n) {
+    const size_t index = (probe_turn_ + n) % count;
+    const PolicySequence& sequence = step.sequences[index];
+    const DraftChoice& choice = choices[index];
+    if (IsFixed(sequence) || NumWanted(sequence) == 0 || sequence.offers.empty()) continue;
+    if (choice.num_drafts > 0) continue;
+    const bool is_catching_up =
+        choice.num_catch_up > 0 && choice.num_catch_up < sequence.num_missing;
+    if (is_catching_up) continue;
+    ++num_idle;
+    const DraftOffer& offer = sequence.offers[probe_turn_ % sequence.offers.size()];
+    const double cost = ProbeCost(sequence, offer, choice);
+    if (cost >= least || offer.max_drafts == 0) continue;
+    least = cost;
+    best = index;
+    best_offer = offer;
+  }
+  if (num_idle == 0) {
+    ProbeDeeper(step, choices);
+    return;
+  }
+  const int interval =
+      was_on_ ? std::max(kOnProbeInterval / num_idle, kFirstProbeInterval / 4) : probe_interval_;
+  const bool is_new = best < count && !IsProven(best_offer.drafter);
+  if (num_since_probe_ < interval && !is_new) return;
+  ++probe_turn_;
+  num_since_probe_ = 0;
+  if (best == count || least > (is_new ? 1 : kProbeCredit) * ledger_.credit_seconds()) return;
+  DraftChoice& choice = choices[best];
+  const bool is_model = !IsLookup(best_offer.drafter);
+  const int num_missing = is_model ? step.sequences[best].num_missing : 0;
+  const int num_drafts =
+      std::min({NumWanted(step.sequences[best]), kProbeDrafts, best_offer.max_drafts});
+  if (num_missing - choice.num_catch_up + num_drafts > num_tokens_left_) return;
+  choice = {.drafter = best_offer.drafter,
+            .num_drafts = num_drafts,
+            .num_catch_up = num_missing,
+            .match_length = best_offer.match_length};
+  is_probing_ = true;
+}
+
+// Two drafts more than pay, where all sequences draft: an unlucky start must not hide for ever that
+// later drafts are as good as the first.
+void DraftPolicy::ProbeDeeper(const PolicyStep& step, std::vector<DraftChoice>& choices) {
+  if (num_since_probe_ < kDeeperProbeInterval) return;
+  num_since_probe_ = 0;
+  const size_t index = probe_turn_++ % choices.size();
+  DraftChoice& choice = choices[index];
+  if (choice.num_drafts == 0) return;
+  const PolicySequence& sequence = step.sequences[index];
+  int most = NumWanted(sequence);
+  for (const DraftOffer& offer : sequence.offers) {
+    if (offer.drafter == choice.drafter) most = std::min(most, offer.max_drafts);
+  }
+  const int more = std::min({kProbeDrafts, most - choice.num_drafts, num_tokens_left_});
+  if (IsFixed(sequence) || more <= 0) return;
+  choice.num_drafts += more;
+  choice.min_confidence = 0;
+}
+
+double DraftPolicy::ProbeCost(const PolicySequence& sequence, const DraftOffer& offer,
+                              const DraftChoice& choice) const {
+  const double rows = kProbeDrafts * prices_.row;
+  if (IsLookup(offer.drafter)) return rows;
+  const int num_missing = sequence.num_missing - choice.num_catch_up;
+  return rows + kProbeDrafts * costs_.DraftSeconds(1, sequence.num_context) +
+         num_missing * prices_.catch_up_row;
+}
+
+void DraftPolicy::Observe(const StepOutcome& outcome) {
+  NoteAcceptance(outcome);
+  if (!outcome.sequences.empty()) Book(outcome);
+  NoteCosts(outcome);
+}
+
+void DraftPolicy::NoteAcceptance(const StepOutcome& outcome) {
+  bool is_surprising = false;
+  for (const StepOutcome::Sequence& sequence : outcome.sequences) {
+    if (sequence.num_drafted == 0) continue;
+    is_surprising = is_surprising || (sequence.num_accepted > 0 &&
+                                      prior(sequence.drafter).RateAt(0, nullptr) < kSurprising);
+    rates_.Observe(sequence.drafter, sequence.match_length, sequence.num_drafted,
+                   sequence.num_accepted);
+    if (sequence.history != nullptr) {
+      sequence.history->Observe(sequence.num_drafted, sequence.num_accepted);
+    }
+  }
+  if (was_on_) {
+    probe_interval_ = kFirstProbeInterval;
+  } else if (is_probing_) {
+    // What was given up and succeeds all the same is tried again soon: a run of successes is how
+    // speculation comes back.
+    probe_interval_ = is_surprising ? std::max(2, probe_interval_ / 8)
+                                    : std::min(2 * probe_interval_, kLastProbeInterval);
+  }
+  is_probing_ = false;
+}
+
+void DraftPolicy::Book(const StepOutcome& outcome) {
+  int num_drafted = 0;  // not of fixed requests
+  int num_fixed = 0;
+  int num_extra = 0;  // tokens that a step without drafts would not have brought
+  int64_t context = 0;
+  for (const StepOutcome::Sequence& sequence : outcome.sequences) {
+    context += sequence.num_context;
+    (sequence.is_fixed ? num_fixed : num_drafted) += sequence.num_drafted;
+    if (!sequence.is_fixed) num_extra += std::max(0, sequence.num_emitted - 1);
+  }
+  const double seconds = Seconds(outcome.target);
+  const int num_sequences = static_cast<int>(outcome.sequences.size());
+  const double plain =
+      costs_.knows_target() ? costs_.TargetSeconds(num_sequences, context) : seconds;
+  const PassSeconds passes = PassSecondsOf(
+      outcome, num_fixed == 0 ? 1.0 : static_cast<double>(num_drafted) / (num_drafted + num_fixed));
+  ledger_.BookCatchUp(passes.catch_up);
+  const double others = Seconds(outcome.lookup) + passes.drafting;
+  const bool has_prefill = outcome.num_rows > num_sequences + num_drafted + num_fixed;
+  if (num_drafted == 0) {
+    ledger_.BookPlain(has_prefill || num_fixed > 0 ? plain : seconds);
+    if (others > 0) ledger_.BookSpeculative(others, 0);
+    if (!has_prefill && num_suspect_ > 0) --num_suspect_;
+    return;
+  }
+  // What makes this very step slow or fast (another process, the clock rate) would have done the
+  // same to one without drafts; only where a prediction is well founded can that be told apart from
+  // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
+  const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
+  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
+  const double weather = is_known ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
+  const double counted = is_known ? seconds : std::min(seconds, kMostSurprise * predicted);
+  const double beside =
+      costs_.TargetSeconds(outcome.num_rows - num_drafted, outcome.num_context) - plain;
+  ledger_.BookSpeculative(counted - beside * weather + others,
+                          plain * weather * (1 + static_cast<double>(num_extra) / num_sequences));
+}
+
+// `share`: of the drafting that is not fixed requests'.
+DraftPolicy::PassSeconds DraftPolicy::PassSecondsOf(const StepOutcome& outcome,
+                                                    double share) const {
+  PassSeconds sum;
+  for (const DraftPass& pass : outcome.passes) {
+    const double predicted = costs_.DraftSeconds(pass.num_rows, pass.num_context);
+    const double seconds = std::min(Seconds(pass.time), kMostSurprise * predicted);
+    double catch_up = pass.is_catch_up ? seconds : 0;
+    if (!pass.is_catch_up && pass.num_rows > 3 * pass.num_sequences + kSmallGap) {
+      catch_up = std::max(0.0, seconds - costs_.DraftSeconds(pass.num_sequences, 0));
+    }
+    sum.catch_up += catch_up * share;
+    sum.drafting += (seconds - catch_up) * share;
+  }
+  return sum;
+}
+
+void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
+  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
+  if (is_known) {
+    const double ratio =
+        Seconds(outcome.target) / costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
+    if (ratio > 1 + kUnexpected) {
+      num_off_ = std::max(num_off_, 0) + 1;
+    } else if (ratio < 1 - kUnexpected) {
+      num_off_ = std::min(num_off_, 0) - 1;
+    } else {
+      num_off_ = 0;
+    }
+    if (std::abs(num_off_) >= 2) {
+      num_suspect_ = 3;
+      num_off_ = 0;
+    }
+  }
+  costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
+  for (const DraftPass& pass : outcome.passes) {
+    costs_.ObserveDraft(pass);
+    if (pass.is_catch_up || pass.num_rows > 3 * pass.num_sequences + kSmallGap)
+      has_caught_up_ = true;
+  }
+}
+
+}  // namespace runahead
