@@ -12,36 +12,39 @@ std::unique_ptr<Backend> WithThreads(const std::string& isa, int num_threads) {
 
 class BatchInvarianceTest : public testing::TestWithParam<std::string> {};
 
-TEST_P(BatchInvarianceTest, LinearRowsDoNotSeeTheirBatch) {
-  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
-    std::mt19937 rng(1);
-    const int64_t n = 330;
-    const int64_t k = 500;
-    const int64_t most = 36;
-    const Tensor w = RandomTensor(DType::kF32, {n, k}, rng);
-    const TensorView parts[] = {w.view()};
-    const DType x_dtype = format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
-    const Tensor x = RandomTensor(x_dtype, {most, k}, rng);
-    std::vector<std::vector<uint8_t>> alone;
-    for (const int threads : {1, 2, 3, 4}) {
-      const auto backend = WithThreads(GetParam(), threads);
-      HostLinear canonical;
-      canonical.parts = parts;
-      canonical.format = format;
-      const auto weight = backend->PackLinear(canonical);
-      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33}) {
-        const Tensor y(DType::kF32, {rows, n});
-        for (int64_t begin = 0; begin + rows <= most; begin += rows) {
-          backend->Linear({.x = x.view().Rows(begin, rows), .weight = weight.get(), .y = y.view()});
-          for (int64_t i = 0; i < rows; ++i) {
-            const auto at = static_cast<size_t>(begin + i);
-            if (at == alone.size()) alone.push_back(RowBytes(y.view(), i));
-            ASSERT_EQ(RowBytes(y.view(), i), alone[at])
-                << rows << " rows, " << threads << " threads";
-          }
+// Every row of x [most, k] in batches of every size, by any number of threads.
+void CheckLinearRows(const std::string& isa, WeightFormat format, int64_t n, int64_t k) {
+  std::mt19937 rng(1);
+  const int64_t most = 36;
+  const Tensor w = RandomTensor(DType::kF32, {n, k}, rng);
+  const TensorView parts[] = {w.view()};
+  const DType x_dtype = format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
+  const Tensor x = RandomTensor(x_dtype, {most, k}, rng);
+  std::vector<std::vector<uint8_t>> alone;
+  for (const int threads : {1, 2, 3, 4}) {
+    const auto backend = WithThreads(isa, threads);
+    HostLinear canonical;
+    canonical.parts = parts;
+    canonical.format = format;
+    const auto weight = backend->PackLinear(canonical);
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 25, 33}) {
+      const Tensor y(DType::kF32, {rows, n});
+      for (int64_t begin = 0; begin + rows <= most; begin += rows) {
+        backend->Linear({.x = x.view().Rows(begin, rows), .weight = weight.get(), .y = y.view()});
+        for (int64_t i = 0; i < rows; ++i) {
+          const auto at = static_cast<size_t>(begin + i);
+          if (at == alone.size()) alone.push_back(RowBytes(y.view(), i));
+          ASSERT_EQ(RowBytes(y.view(), i), alone[at]) << rows << " rows, " << threads << " threads";
         }
       }
     }
+  }
+}
+
+TEST_P(BatchInvarianceTest, LinearRowsDoNotSeeTheirBatch) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
+    CheckLinearRows(GetParam(), format, 330, 500);
+    CheckLinearRows(GetParam(), format, 40, 2101);  // more than one block of k
   }
 }
 

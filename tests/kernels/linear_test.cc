@@ -82,8 +82,12 @@ TEST_P(LinearTest, MatchesTheSumForAllShapes) {
         CheckLinear(*backend_, {n}, k, 3, stored, format, false, DType::kF32);
       }
     }
-    for (const int64_t rows : {1, 2, 4, 5, 7, 8, 9, 17, 70}) {
+    for (const int64_t rows : {1, 2, 4, 5, 7, 8, 9, 12, 13, 17, 48, 49, 70}) {
       CheckLinear(*backend_, {70}, 65, rows, stored, format, true, DType::kF32);
+    }
+    // More than one block of k, the last one short and odd.
+    for (const int64_t rows : {3, 9, 25, 60}) {
+      CheckLinear(*backend_, {40}, 4099, rows, stored, format, false, DType::kF32);
     }
   }
 }

@@ -19,9 +19,12 @@
 namespace runahead::cpu::RA_ISA {
 namespace {
 
-// Rows of x in one tile; 32 vector registers hold twice as many as 16.
+// Rows of x in one tile: as many as the registers hold beside the weights. 12 rows (24 sums, 2
+// weights, 1 x) need BF16 dot products; emulating them takes registers of its own.
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2
 constexpr int kMaxRows = 4;
+#elif defined(__AVX512BF16__)
+constexpr int kMaxRows = 12;
 #else
 constexpr int kMaxRows = 8;
 #endif
@@ -69,17 +72,33 @@ struct F32 {
 
 constexpr int kStepBytes = kPanelRows * 4;  // one k or pair of k of a panel
 
+// Up to so many row tiles a panel is worked off in blocks of k: all tiles go over one block, which
+// stays in the second-level cache together with the next, before any goes on. (A whole panel of K =
+// 8192 is 512 KiB; two of them are the cache.)
+constexpr int kMaxBlockedTiles = 4;
+constexpr int64_t kBlockSteps = 1024;  // 128 KiB
+
 // Asks memory for what comes later, or the cores would wait: a step's own stream, a distance ahead
-// (one pass over the panel), or the next panel, a part in each pass (several passes), so that
+// (one pass over the panel), or the next block, a part in each pass (several passes), so that
 // memory and multipliers are busy together.
 struct Ahead {
   const char* at = nullptr;
   int64_t bytes_per_step = 0;
 };
 
+// What one pass of a tile covers of the sum over k. Sums that are not finished leave the registers
+// unrounded, so that where the blocks end is not to be seen in the result.
+struct Part {
+  int64_t begin = 0;
+  int64_t end = 0;
+  float* sums = nullptr;  // [rows, kPanelRows] of this tile; null where the part is all of k
+};
+
 // Distances found best on two Zen 5 cores (docs/kernels/linear.md): with more rows a step takes
 // more instructions, so the core's own window reaches less far ahead.
-constexpr int PrefetchDistance(int rows) { return rows <= 1 ? 2048 : rows <= 5 ? 4096 : 8192; }
+constexpr int PrefetchDistance(int rows) {
+  return rows <= 1 ? 2048 : rows <= 5 ? 4096 : rows <= 8 ? 8192 : 16384;
+}
 
 template <int kVecs, int kRows>
 HWY_INLINE void StoreTile(const VecF<kLanes> (&acc)[kRows][kVecs], const LinearSlice& s,
@@ -108,15 +127,37 @@ HWY_INLINE void StoreTile(const VecF<kLanes> (&acc)[kRows][kVecs], const LinearS
   }
 }
 
-// Outputs [n, n + kVecs * kLanes) of rows [row, row + kRows). `w` is their first vector within the
-// panel.
+template <int kVecs, int kRows>
+HWY_INLINE void LoadSums(VecF<kLanes> (&acc)[kRows][kVecs], const Part& part) {
+  const DF d;
+  if (part.begin == 0) {
+    RA_UNROLL for (int r = 0; r < kRows; ++r) {
+      RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::Zero(d);
+    }
+    return;
+  }
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const float* sums = part.sums + r * kPanelRows;
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::Load(d, sums + v * kLanes);
+  }
+}
+
+template <int kVecs, int kRows>
+HWY_INLINE void StoreSums(const VecF<kLanes> (&acc)[kRows][kVecs], const Part& part) {
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    float* sums = part.sums + r * kPanelRows;
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) hn::Store(acc[r][v], DF(), sums + v * kLanes);
+  }
+}
+
+// Outputs [n, n + kVecs * kLanes) of rows [row, row + kRows). `w` is their first vector at the
+// part's first k.
 template <class Format, int kRows, int kVecs, bool kOnePass>
-HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, Ahead ahead, int64_t row, int64_t n) {
+HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, Ahead ahead, const Part& part,
+                       int64_t row, int64_t n) {
   using Element = typename Format::Element;
   VecF<kLanes> acc[kRows][kVecs];
-  RA_UNROLL for (int r = 0; r < kRows; ++r) {
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::Zero(DF());
-  }
+  LoadSums<kVecs, kRows>(acc, part);
   const Element* x[kRows];
   RA_UNROLL for (int r = 0; r < kRows; ++r) {
     x[r] = static_cast<const Element*>(s.x) + (row + r) * s.x_stride;
@@ -131,41 +172,69 @@ HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, Ahead ahead, int64_t
       }
     }
   };
-  int64_t k = 0;
-  for (; k + Format::kPerLane <= s.k; k += Format::kPerLane) {
-    if constexpr (kOnePass) {
-      __builtin_prefetch(ahead.at);
-      __builtin_prefetch(ahead.at + 64);
-    } else {
-      __builtin_prefetch(ahead.at, 0, 2);  // into the second-level cache
-    }
+  int64_t k = part.begin;
+  for (; k + Format::kPerLane <= part.end; k += Format::kPerLane) {
+    __builtin_prefetch(ahead.at);
+    if constexpr (kOnePass) __builtin_prefetch(ahead.at + 64);
     ahead.at += ahead.bytes_per_step;
     step([](const Element* p) HWY_ATTR { return Format::LoadX(p); }, k);
     w += kStepBytes;
+  }
+  if (part.end < s.k) {
+    StoreSums<kVecs, kRows>(acc, part);
+    return;
   }
   if (k < s.k) step([](const Element* p) HWY_ATTR { return Format::LoadLastX(p); }, k);
   StoreTile<kVecs, kRows>(acc, s, row, n);
 }
 
-// All outputs of a panel for kRows rows.
+// All outputs of a panel for kRows rows. `w` is the panel at the part's first k.
 template <class Format, int kRows, bool kOnePass>
-void PanelRows(const LinearSlice& s, const char* panel, Ahead ahead, int64_t row, int64_t n) {
+void PanelRows(const LinearSlice& s, const char* w, Ahead ahead, Part part, int64_t row,
+               int64_t n) {
   constexpr int kVecs = NumVecs(kRows);
   for (int lane = 0; lane < kPanelRows; lane += kVecs * kLanes) {
-    if (kOnePass) ahead.at = panel + PrefetchDistance(kRows);
-    Tile<Format, kRows, kVecs, kOnePass>(s, panel + lane * 4, ahead, row, n + lane);
+    if (kOnePass) ahead.at = w + PrefetchDistance(kRows);
+    Tile<Format, kRows, kVecs, kOnePass>(s, w + lane * 4, ahead, part, row, n + lane);
+    if (part.sums != nullptr) part.sums += kVecs * kLanes;
   }
 }
 
 template <class Format, int kRows, bool kOnePass>
-HWY_INLINE void DispatchRows(int rows, const LinearSlice& s, const char* panel, Ahead ahead,
-                             int64_t row, int64_t n) {
+HWY_INLINE void DispatchRows(int rows, const LinearSlice& s, const char* w, Ahead ahead,
+                             const Part& part, int64_t row, int64_t n) {
   // Even tiles of several passes are never below half the largest.
   constexpr int kLeast = kOnePass ? 1 : kMaxRows / 2;
   if (rows == kRows) {
-    PanelRows<Format, kRows, kOnePass>(s, panel, ahead, row, n);
+    PanelRows<Format, kRows, kOnePass>(s, w, ahead, part, row, n);
   } else if constexpr (kRows > kLeast) {
-    DispatchRows<Format, kRows - 1, kOnePass>(rows, s, panel, ahead, row, n);
+    DispatchRows<Format, kRows - 1, kOnePass>(rows, s, w, ahead, part, row, n);
+  }
+}
+
+// One panel for more rows than a tile has.
+template <class Format>
+void PanelInTiles(const LinearSlice& s, const char* panel, int64_t num_tiles, int64_t n) {
+  HWY_ALIGN float sums[kMaxBlockedTiles * kMaxRows * kPanelRows];
+  const bool is_blocked = num_tiles <= kMaxBlockedTiles;
+  const int64_t num_rows = s.row_end - s.row_begin;
+  const int64_t num_steps = (s.k + Format::kPerLane - 1) / Format::kPerLane;
+  const int64_t block_steps = is_blocked ? kBlockSteps : num_steps;
+  const int64_t ahead_step = (kStepBytes + num_tiles - 1) / num_tiles;
+  for (int64_t step = 0; step < num_steps; step += block_steps) {
+    const char* w = panel + step * kStepBytes;
+    const int64_t end = (step + block_steps) * Format::kPerLane;
+    Part part{step * Format::kPerLane, end < s.k ? end : s.k, sums};
+    for (int64_t t = 0; t < num_tiles; ++t) {
+      // Even tiles: 13 rows are 7 + 6, never 12 + 1.
+      const int64_t first = num_rows * t / num_tiles;
+      const int64_t last = num_rows * (t + 1) / num_tiles;
+      const int64_t block_bytes = block_steps * kStepBytes;
+      const Ahead ahead{w + block_bytes + block_bytes * t / num_tiles, ahead_step};
+      if (is_blocked) part.sums = sums + first * kPanelRows;
+      DispatchRows<Format, kMaxRows, false>(static_cast<int>(last - first), s, w, ahead, part,
+                                            s.row_begin + first, n);
+    }
   }
 }
 
@@ -178,17 +247,10 @@ void Linear(const LinearSlice& s) {
     const char* panel = static_cast<const char*>(s.weights) + p * panel_bytes;
     if (num_tiles == 1) {
       DispatchRows<Format, kMaxRows, true>(static_cast<int>(num_rows), s, panel,
-                                           {panel, kStepBytes}, s.row_begin, p * kPanelRows);
-      continue;
-    }
-    const int64_t ahead_step = (kStepBytes + num_tiles - 1) / num_tiles;
-    for (int64_t t = 0; t < num_tiles; ++t) {
-      // Even tiles: 9 rows are 5 + 4, never 8 + 1.
-      const int64_t row = s.row_begin + num_rows * t / num_tiles;
-      const int64_t end = s.row_begin + num_rows * (t + 1) / num_tiles;
-      const Ahead ahead{panel + panel_bytes + panel_bytes * t / num_tiles, ahead_step};
-      DispatchRows<Format, kMaxRows, false>(static_cast<int>(end - row), s, panel, ahead, row,
-                                            p * kPanelRows);
+                                           {panel, kStepBytes}, {0, s.k, nullptr}, s.row_begin,
+                                           p * kPanelRows);
+    } else {
+      PanelInTiles<Format>(s, panel, num_tiles, p * kPanelRows);
     }
   }
 }
