@@ -46,6 +46,11 @@ Status CheckCounts(const Request& request) {
     return InvalidArgument("must be at least " + std::to_string(least), "max_tokens");
   }
   if (request.min_tokens < 0) return InvalidArgument("must not be negative", "min_tokens");
+  const int num_drafts = request.speculation.max_tokens;
+  if (num_drafts < 0 || num_drafts > kMaxDrafts) {
+    return InvalidArgument("must be between 0 and " + std::to_string(kMaxDrafts),
+                           "speculation.max_tokens");
+  }
   return {};
 }
 
@@ -89,6 +94,7 @@ Status ValidateRequest(const EngineConfig& config, const Request& request) {
   RA_RETURN_IF_ERROR(CheckCounts(request));
   RA_RETURN_IF_ERROR(CheckPrompt(config, request));
   RA_RETURN_IF_ERROR(CheckIds(request.stop_token_ids, config.vocab_size, "stop_token_ids"));
+  RA_RETURN_IF_ERROR(CheckIds(request.prediction, config.vocab_size, "prediction"));
   return CheckSampling(request.sampling, config.vocab_size);
 }
 

@@ -112,5 +112,28 @@ TEST_F(SequenceRunTest, PromptLogprobsAreTakenOnceAndInOrder) {
   }
 }
 
+// What a drafter is given holds for every token it may propose, and for the one behind them.
+TEST_F(SequenceRunTest, ADraftersRunSaysWhatItsProposalsMayBe) {
+  Add(4);
+  for (int chunk = 0; chunk < 2; ++chunk) {
+    Schedule();
+    Apply();
+  }
+  Schedule();
+  Apply({5});
+  ScheduledSequence scheduled = Schedule();
+  scheduled.num_draft = 1;
+  const SequenceRun run = DraftRunOf(scheduled, request_);
+  EXPECT_EQ(run.num_suppressed_rows, 2);  // of three tokens still before min_tokens
+  EXPECT_EQ(run.suppressed.size(), 2u);
+  EXPECT_EQ(run.output.size(), 1u);
+  EXPECT_EQ(run.prompt.size(), 10u);
+  EXPECT_EQ(run.counts, &request_.choices[0].token_counts);
+  EXPECT_EQ(run.sampling, &request_.request->sampling);
+  EXPECT_EQ(run.block_table.size(), 3u);
+  EXPECT_TRUE(run.tokens.empty()) << "the drafter's to fill";
+  Apply({6});
+}
+
 }  // namespace
 }  // namespace runahead

@@ -62,6 +62,8 @@ TEST(Speculator, AKnowingDraftModelGivesAllItsTokensInAFractionOfTheSteps) {
   EXPECT_EQ(client[0].tokens, Alone(request));
   EXPECT_EQ(test.loop.runner.num_steps(), 7);  // the prompt and its token, then 6 times 5
   EXPECT_GT(test.drafter.num_rows_checked(), 0);
+  // The prompt at first; then, each time, the last draft, which was drawn and accepted but not run.
+  EXPECT_EQ(test.loop.metrics.Snapshot().draft_catch_up_tokens, 3u + 5);
 }
 
 TEST(Speculator, AWrongDraftModelChangesNothingButTheCounts) {

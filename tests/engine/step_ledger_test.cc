@@ -93,5 +93,40 @@ TEST(StepLedger, GaugesAreSetAndStepsObserved) {
   EXPECT_DOUBLE_EQ(counts.host_seconds.sum, 0.001);
 }
 
+TEST(StepLedger, DraftsAreCountedByDrafterAndPosition) {
+  Metrics metrics;
+  StepLedger ledger;
+  ledger.CountDraft({DrafterKind::kNgram, 4, 2});
+  ledger.CountDraft({DrafterKind::kNgram, 1, 1});
+  ledger.CountDraft({DrafterKind::kModel, 16, 0});
+  for (const int num_emitted : {3, 2, 1}) ledger.CountRun(num_emitted);
+  ledger.CountCatchUp(7);
+  ledger.CountDrafting(milliseconds(2));
+  ledger.CountVerifying(milliseconds(5));
+  ledger.Commit({.draft_length = 7, .speculation_loss_seconds = -1.5, .speculation_rests = true},
+                metrics);
+  ledger.Commit({}, metrics);
+  const MetricsSnapshot counts = metrics.Snapshot();
+  const DrafterCounts& ngram = counts.drafters[static_cast<size_t>(DrafterKind::kNgram)];
+  EXPECT_EQ(ngram.drafts, 2u);
+  EXPECT_EQ(ngram.drafted_tokens, 5u);
+  EXPECT_EQ(ngram.accepted_tokens, 3u);
+  EXPECT_EQ(ngram.drafted_at[0], 2u);
+  EXPECT_EQ(ngram.drafted_at[3], 1u);
+  EXPECT_EQ(ngram.drafted_at[4], 0u);
+  EXPECT_EQ(ngram.accepted_at[0], 2u);
+  EXPECT_EQ(ngram.accepted_at[1], 1u);
+  EXPECT_EQ(ngram.accepted_at[2], 0u);
+  EXPECT_EQ(ngram.accepted_length.count, 2u);
+  EXPECT_DOUBLE_EQ(ngram.accepted_length.sum, 3.0);
+  EXPECT_EQ(counts.drafters[static_cast<size_t>(DrafterKind::kModel)].drafted_at[15], 1u);
+  EXPECT_DOUBLE_EQ(counts.tokens_per_run.sum, 6.0);
+  EXPECT_EQ(counts.draft_catch_up_tokens, 7u);
+  EXPECT_DOUBLE_EQ(counts.draft_seconds.sum, 0.002);
+  EXPECT_DOUBLE_EQ(counts.verify_seconds.sum, 0.005);
+  EXPECT_EQ(counts.draft_length, 0) << "the last commit's";
+  EXPECT_FALSE(counts.speculation_rests);
+}
+
 }  // namespace
 }  // namespace runahead

@@ -72,7 +72,15 @@ INSTANTIATE_TEST_SUITE_P(
         WrongRequest{"Allowed", "allowed_token_ids",
                      [](Request& r) { r.sampling.allowed_token_ids = {kFakeVocab}; }},
         WrongRequest{"Banned", "banned_token_ids",
-                     [](Request& r) { r.sampling.banned_token_ids = {-1}; }}),
+                     [](Request& r) { r.sampling.banned_token_ids = {-1}; }},
+        WrongRequest{"Prediction", "prediction",
+                     [](Request& r) {
+                       r.prediction = {1, kFakeVocab};
+                     }},
+        WrongRequest{"FewerThanNoDrafts", "speculation.max_tokens",
+                     [](Request& r) { r.speculation.max_tokens = -1; }},
+        WrongRequest{"TooManyDrafts", "speculation.max_tokens",
+                     [](Request& r) { r.speculation.max_tokens = kMaxDrafts + 1; }}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(Validate, RoomForOneTokenIsEnough) {

@@ -293,6 +293,36 @@ TEST_F(DraftRules, APromptIsNotDelayedByDrafts) {
   EXPECT_EQ(batch.sequences[0].num_draft + batch.sequences[1].num_draft, 0);
 }
 
+// The draft policy decides before Schedule and must know what prefills will take.
+TEST_F(DraftRules, TheForecastIsWhatPrefillsWillTake) {
+  Decode(2);
+  EXPECT_EQ(serving_.scheduler.ForecastPrefill().num_tokens, 0);
+  serving_.Submit({.prompt = FakePrompt(11, 8), .max_tokens = 2});
+  EXPECT_EQ(serving_.scheduler.ForecastPrefill().num_tokens, 11);
+  EXPECT_EQ(serving_.scheduler.ForecastPrefill().num_context, 11);
+  serving_.Submit({.prompt = FakePrompt(10, 9), .max_tokens = 2});
+  EXPECT_EQ(serving_.scheduler.ForecastPrefill().num_tokens, 18) << "what the decodes leave";
+  serving_.Step();  // two tokens, then 11 and 7 rows
+  EXPECT_EQ(serving_.NumRun(ids_[1] + 2), 7);
+  const PrefillForecast rest = serving_.scheduler.ForecastPrefill();
+  EXPECT_EQ(rest.num_tokens, 3);
+  EXPECT_EQ(rest.num_context, 10);
+  serving_.RunUntilIdle();
+}
+
+TEST_F(DraftRules, TheForecastPassesOverWhoHasNoPlaceOrBlocks) {
+  Decode(4);  // every place is taken
+  serving_.Submit({.prompt = FakePrompt(5, 8), .max_tokens = 2});
+  EXPECT_EQ(serving_.scheduler.ForecastPrefill().num_tokens, 0);
+  Serving full({.num_blocks = 6, .scheduler = {.max_num_seqs = 4}});
+  full.Submit({.prompt = FakePrompt(14), .max_tokens = 3});
+  full.Step();
+  full.Submit({.prompt = FakePrompt(7, 1), .max_tokens = 2});  // two blocks are free, one reserved
+  EXPECT_EQ(full.scheduler.ForecastPrefill().num_tokens, 0);
+  full.RunUntilIdle();
+  serving_.RunUntilIdle();
+}
+
 TEST_F(DraftRules, AWishHoldsForOneStep) {
   Decode(1);
   serving_.Step(Limits(2));
