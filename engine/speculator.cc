@@ -68,7 +68,8 @@ PolicySequence Speculator::PolicySequenceOf(const Sequence& sequence, ActiveRequ
                                             std::span<DraftOffer, kNumDrafterKinds> offers) {
   PolicySequence known = {.params = request.request->speculation,
                           .num_context = sequence.num_tokens(),
-                          .max_drafts = MaxDrafts(sequence, *request.request)};
+                          .max_drafts = MaxDrafts(sequence, *request.request),
+                          .num_left = sequence.num_tokens_left()};
   const ActiveChoice& choice = ChoiceOf(sequence, request);
   if (choice.draft_state == nullptr || known.max_drafts == 0) return known;
   DraftState& state = *choice.draft_state;
@@ -124,7 +125,8 @@ std::span<const DraftLimit> Speculator::Decide(const Scheduler& scheduler,
     decoding_.push_back(sequence);
   }
   IndexPrompts(running, requests);
-  lookup_time_ = clock_.Now() - start;
+  const bool looks_up = has(DrafterKind::kNgram) || has(DrafterKind::kPrediction);
+  lookup_time_ = looks_up ? clock_.Now() - start : Duration();
   if (decoding_.empty()) return {};
   choices_.clear();
   decider_->Decide(ForecastOthers(scheduler), choices_);
@@ -271,13 +273,16 @@ void Speculator::NoteOutcomes(const Batch& batch, const ActiveRequests& requests
     outcome_.num_context += sequence.num_computed() + scheduled.num_tokens;
     if (!scheduled.wants_token) continue;
     const StepDraft& draft = drafted_[s];
+    ActiveRequest& request = RequestOf(sequence, requests);
     StepOutcome::Sequence& noted = sequences_.emplace_back();
     noted.drafter = draft.drafter;
     noted.num_drafted = draft.num_drafted;
     noted.num_context = sequence.num_tokens();
+    noted.is_fixed = request.request->speculation.mode == SpeculationMode::kFixed;
     if (draft.drafter == DrafterKind::kNone) continue;
-    DraftState& state = *ChoiceOf(sequence, RequestOf(sequence, requests)).draft_state;
-    noted.history = &state.history[static_cast<size_t>(draft.drafter)];
+    ActiveChoice& choice = ChoiceOf(sequence, request);
+    noted.match_length = choice.draft_choice.match_length;
+    noted.history = &choice.draft_state->history[static_cast<size_t>(draft.drafter)];
   }
 }
 

@@ -115,7 +115,7 @@ TEST_F(SpeculationReplay, TimingAndDecisionsChangeNoToken) {
     num_ways += again.num_drafted != last_drafted ? 1 : 0;
     last_drafted = again.num_drafted;
   }
-  EXPECT_GT(num_ways, 2) << "the decisions hardly differed, so little was tried";
+  EXPECT_GT(num_ways, 8) << "the decisions hardly differed, so little was tried";
 }
 
 }  // namespace

@@ -116,6 +116,7 @@ class FixedDecider final : public DraftDecider {
       if (sequence.offers.empty()) continue;
       const DraftOffer& offer = sequence.offers.back();
       choice.drafter = offer.drafter;
+      choice.match_length = offer.match_length;
       choice.num_drafts = std::min({num_drafts_, offer.max_drafts, sequence.max_drafts});
       if (offer.drafter == DrafterKind::kModel) choice.num_catch_up = sequence.num_missing;
     }
