@@ -1,9 +1,6 @@
 """The gRPC door, spoken to with grpcio, and side by side with HTTP: same tokens, usage, errors and metrics."""
 
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import grpc
 import pytest
@@ -11,20 +8,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 import patient_http as http
-from server_process import (ENDLESS_TOKENS, ROOT, ServerProcess, assert_metrics_reconcile, endless_flags, wait_until)
+from server_process import ENDLESS_TOKENS, ServerProcess, assert_metrics_reconcile, endless_flags, wait_until
 
 QUESTION = [{"role": "user", "content": "What is the opposite of hot?"}]
-
-
-@pytest.fixture(scope="session")
-def api(tmp_path_factory):
-    """(inference_pb2, inference_pb2_grpc), generated from the contract."""
-    out = tmp_path_factory.mktemp("stubs")
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}",
-                    f"--grpc_python_out={out}", "runahead/v1/inference.proto"], check=True)
-    sys.path.insert(0, str(out))
-    from runahead.v1 import inference_pb2, inference_pb2_grpc
-    return inference_pb2, inference_pb2_grpc
 
 
 @pytest.fixture
