@@ -13,6 +13,7 @@
 #include "server/memory_check.h"
 #include "server/pair_check.h"
 #include "server/units.h"
+#include "speculative/calibration.h"
 
 namespace runahead {
 namespace {
@@ -119,11 +120,19 @@ Status ModelHost::AllocateCache(const Clock& clock) {
   return {};
 }
 
+CostModel ModelHost::MeasureSteps(const Clock& clock) {
+  if (settings_.speculation.Drafters().empty()) return {};
+  CalibrationOptions options = {.limits = plan_.limits, .num_blocks = cache_->num_blocks()};
+  if (draft_ == nullptr) return Calibrate(*runner_, nullptr, options, clock);
+  options.draft_limits = plan_.draft->limits;
+  return Calibrate(*runner_, &draft_->runner(), options, clock);
+}
+
 void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
   const ModelConfig& config = transformer_->config();
   const SpeculationSettings& speculation = settings_.speculation;
   const SpeculationParts parts = {.model = draft_ != nullptr ? &draft_->drafter() : nullptr,
-                                  .costs = {}};
+                                  .costs = MeasureSteps(clock)};
   const EngineConfig engine_config{
       .eos_token_ids = config.eos_token_ids,
       .vocab_size = config.vocab_limit,

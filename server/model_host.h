@@ -20,6 +20,7 @@
 #include "server/memory_check.h"
 #include "server/model_settings.h"
 #include "server/served_model.h"
+#include "speculative/cost_model.h"
 
 namespace runahead {
 
@@ -51,6 +52,7 @@ class ModelHost {
   Status LoadModel(std::function<void(double)> progress);
   Status CheckPair() const;
   Status AllocateCache(const Clock& clock);
+  CostModel MeasureSteps(const Clock& clock);
   void StartEngine(const Clock& clock, Logger& logger);
   std::string DescribeSpeculation() const;
 
