@@ -28,7 +28,7 @@ class Engine::Impl {
         loop_(config,
               {runner, clock, metrics, logger, door_.mailbox(), door_.gate(), door_.status(),
                speculation},
-              SystemEntropy()),
+              config.seed ? *config.seed : SystemEntropy()),
         thread_([this] { Serve(); }) {}
 
   ~Impl() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/clock.h"
@@ -30,6 +31,8 @@ struct EngineConfig {
   bool enable_prefix_cache = true;
   SpeculationConfig speculation = {};
   Duration stuck_after = std::chrono::seconds(60);  // a step longer than this turns health red
+  std::optional<uint64_t> seed =
+      {};  // of the seeds that requests draw; absent: the system's entropy
 };
 
 }  // namespace runahead

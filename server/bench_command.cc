@@ -1,7 +1,9 @@
 #include "server/bench_command.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
@@ -59,11 +61,13 @@ Status Print(const BenchReport& report, const std::string& json_file) {
   }
   std::cout << ToTable(report) << std::flush;
   if (json_file.empty()) return {};
+  errno = 0;
   std::ofstream file(json_file);
   file << ToJson(report).dump(2) << "\n";
   file.close();
   if (file) return {};
-  return {StatusCode::kInternal, "cannot write " + json_file};
+  const std::string cause = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
+  return {StatusCode::kInternal, "cannot write " + json_file + cause};
 }
 
 }  // namespace

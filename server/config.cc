@@ -243,6 +243,10 @@ Status CheckConfig(const ServeConfig& config) {
             "): every running sequence needs a token a step",
         "max_num_batched_tokens");
   }
+  if (config.num_kv_blocks > 0 && config.kv_cache_bytes > 0) {
+    return InvalidArgument("num_kv_blocks and kv_cache_bytes say the same: give one of them",
+                           "num_kv_blocks");
+  }
   return CheckDrafters(config);
 }
 

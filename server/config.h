@@ -33,6 +33,7 @@ struct ServeConfig {
   // The KV cache.
   std::string kv_cache_dtype = "auto";
   int64_t kv_cache_bytes = 0;
+  int num_kv_blocks = 0;
   int block_size = 16;
   bool enable_prefix_caching = true;
 
@@ -63,6 +64,7 @@ struct ServeConfig {
   int body_timeout_ms = 60'000;
   int idle_timeout_ms = 75'000;
   int write_timeout_ms = 60'000;
+  int sse_keep_alive_ms = 15'000;
 
   // Who may use it.
   std::vector<std::string> api_keys;
@@ -73,7 +75,10 @@ struct ServeConfig {
   // Running it.
   int drain_timeout_ms = 30'000;
   int stuck_after_ms = 60'000;
+  int default_timeout_ms = 0;
+  int64_t seed = -1;
   std::string log_level = "info";
+  std::string log_format = "text";
 
   bool operator==(const ServeConfig&) const = default;
 };

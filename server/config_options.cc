@@ -43,6 +43,7 @@ ModelSettings MakeModelSettings(const ServeConfig& config) {
   settings.max_model_len = config.max_model_len;
   settings.block_size = config.block_size;
   settings.kv_cache_bytes = config.kv_cache_bytes;
+  settings.num_kv_blocks = config.num_kv_blocks;
   settings.max_num_seqs = config.max_num_seqs;
   settings.max_num_batched_tokens = config.max_num_batched_tokens;
   settings.max_logit_rows = config.max_logit_rows;
@@ -50,6 +51,8 @@ ModelSettings MakeModelSettings(const ServeConfig& config) {
   settings.batch_wait = milliseconds(config.batch_wait_ms);
   settings.enable_prefix_caching = config.enable_prefix_caching;
   settings.stuck_after = milliseconds(config.stuck_after_ms);
+  settings.default_timeout = milliseconds(config.default_timeout_ms);
+  if (config.seed >= 0) settings.seed = static_cast<uint64_t>(config.seed);
   settings.speculation = MakeSpeculationSettings(config);
   return settings;
 }
@@ -66,6 +69,7 @@ HttpOptions MakeHttpOptions(const ServeConfig& config) {
   options.timeouts.body = milliseconds(config.body_timeout_ms);
   options.timeouts.idle = milliseconds(config.idle_timeout_ms);
   options.timeouts.write = milliseconds(config.write_timeout_ms);
+  options.timeouts.keep_alive = milliseconds(config.sse_keep_alive_ms);
   options.tls_cert_file = config.tls_cert_file;
   options.tls_key_file = config.tls_key_file;
   return options;
@@ -91,6 +95,10 @@ LogLevel MakeLogLevel(const ServeConfig& config) {
   if (config.log_level == "warning") return LogLevel::kWarning;
   if (config.log_level == "error") return LogLevel::kError;
   return LogLevel::kInfo;
+}
+
+LogFormat MakeLogFormat(const ServeConfig& config) {
+  return config.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
 }
 
 }  // namespace runahead

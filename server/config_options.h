@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "server/config.h"
+#include "server/console_logger.h"
 #include "server/grpc_server.h"
 #include "server/http_gate.h"
 #include "server/http_server.h"
@@ -16,5 +17,6 @@ GateOptions MakeGateOptions(const ServeConfig& config);
 // grpc_port -1 (no gRPC) is for the caller to see; here it is passed on.
 GrpcOptions MakeGrpcOptions(const ServeConfig& config);
 LogLevel MakeLogLevel(const ServeConfig& config);
+LogFormat MakeLogFormat(const ServeConfig& config);
 
 }  // namespace runahead

@@ -20,6 +20,7 @@ constexpr std::string_view kListening = "Listening";
 constexpr std::string_view kAccess = "Access";
 constexpr std::string_view kRunning = "Running";
 
+constexpr int64_t kMaxSeed = (int64_t{1} << 53) - 1;  // exact as a JSON number
 constexpr int64_t kMaxBytes = int64_t{1} << 50;
 
 constexpr Setting kSettings[] = {
@@ -45,6 +46,8 @@ constexpr Setting kSettings[] = {
     {kCache, "kv_cache_bytes", "", &C::kv_cache_bytes,
      "memory for keys and values; 0: 65536 tokens, or four full sequences if that is more", "", 0,
      kMaxBytes},
+    {kCache, "num_kv_blocks", "", &C::num_kv_blocks,
+     "the same as a number of blocks; 0: as kv_cache_bytes says"},
     {kCache, "block_size", "", &C::block_size, "tokens of one block", "", 1, 1024},
     {kCache, "enable_prefix_caching", "", &C::enable_prefix_caching,
      "reuse the blocks of a prompt's beginning that was computed before"},
@@ -93,6 +96,11 @@ constexpr Setting kSettings[] = {
      "", 1, 86'400'000},
     {kListening, "write_timeout_ms", "", &C::write_timeout_ms,
      "without the client taking a byte of its answer", "", 1, 86'400'000},
+    {kListening, "sse_keep_alive_ms", "", &C::sse_keep_alive_ms,
+     "of a stream's silence, while it waits or reads a long prompt, until the client gets a "
+     "comment; "
+     "0: never",
+     "", 0, 86'400'000},
 
     {kAccess, "api_keys", "api-key", &C::api_keys,
      "keys clients must send; none: open to everyone"},
@@ -106,8 +114,18 @@ constexpr Setting kSettings[] = {
      "time running requests have to finish after SIGTERM", "", 0, 86'400'000},
     {kRunning, "stuck_after_ms", "", &C::stuck_after_ms,
      "a step that takes longer turns /health red", "", 1, 86'400'000},
+    {kRunning, "default_timeout_ms", "", &C::default_timeout_ms,
+     "time a request has that brings no deadline of its own; 0: as long as it takes", "", 0,
+     86'400'000},
+    {kRunning, "seed", "", &C::seed,
+     "makes the seeds repeatable that requests without one draw in the order they come; -1: from "
+     "the "
+     "system's entropy",
+     "", -1, kMaxSeed},
     {kRunning, "log_level", "", &C::log_level, "the least serious level that is logged",
      "debug info warning error"},
+    {kRunning, "log_format", "", &C::log_format, "lines for people or JSON objects for machines",
+     "text json"},
 };
 
 std::string WithDashes(std::string_view key) {

@@ -1,5 +1,6 @@
 #include "server/console_logger.h"
 
+#include "nlohmann/json.hpp"
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -26,8 +27,14 @@ struct ConsoleLogger::Sink {
   spdlog::logger logger{"runahead", std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
 };
 
-ConsoleLogger::ConsoleLogger(LogLevel lowest) : sink_(std::make_unique<Sink>()) {
-  sink_->logger.set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+ConsoleLogger::ConsoleLogger(LogLevel lowest, LogFormat format)
+    : format_(format), sink_(std::make_unique<Sink>()) {
+  if (format == LogFormat::kText) {
+    sink_->logger.set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  } else {
+    sink_->logger.set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})",
+                              spdlog::pattern_time_type::utc);
+  }
   sink_->logger.set_level(LevelOf(lowest));
 }
 
@@ -35,7 +42,12 @@ ConsoleLogger::~ConsoleLogger() = default;
 
 void ConsoleLogger::Log(LogLevel level, std::string_view message) {
   // Not a format string: a message may hold braces a client sent.
-  sink_->logger.log(LevelOf(level), spdlog::string_view_t(message.data(), message.size()));
+  const auto write = [&](std::string_view text) {
+    sink_->logger.log(LevelOf(level), spdlog::string_view_t(text.data(), text.size()));
+  };
+  if (format_ == LogFormat::kText) return write(message);
+  using nlohmann::json;
+  write(json(message).dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 }  // namespace runahead

@@ -8,14 +8,20 @@
 
 namespace runahead {
 
+enum class LogFormat {
+  kText,  // 2026-05-04T03:02:01.000 info what happened
+  kJson,  // {"time":"2026-05-04T03:02:01.000Z","level":"info","message":"what happened"}
+};
+
 class ConsoleLogger final : public Logger {
  public:
-  explicit ConsoleLogger(LogLevel lowest);
+  explicit ConsoleLogger(LogLevel lowest, LogFormat format = LogFormat::kText);
   ~ConsoleLogger() override;
   void Log(LogLevel level, std::string_view message) override;
 
  private:
   struct Sink;
+  const LogFormat format_;
   std::unique_ptr<Sink> sink_;
 };
 

@@ -42,6 +42,11 @@ Result<std::string> RenderChat(const ServedModel& model, const ChatPrompt& promp
   return Status(text.status().code(), text.status().message(), "messages", text.status().reason());
 }
 
+TimePoint DeadlineOf(const GenerationRequest& from, const ServedModel& model) {
+  if (from.deadline != kNoDeadline || model.default_timeout == Duration()) return from.deadline;
+  return model.clock->Now() + model.default_timeout;
+}
+
 SpeculationParams SpeculationOf(const SpeculationRequest& from, const ServedModel& model) {
   SpeculationParams params = model.speculation;
   if (from.mode) params.mode = *from.mode;
@@ -71,7 +76,7 @@ std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationR
   request->stop_token_ids = from.stop_token_ids;
   request->ignore_eos = from.ignore_eos;
   request->priority = from.priority;
-  request->deadline = from.deadline;
+  request->deadline = DeadlineOf(from, model);
   request->cache_salt = from.cache_salt;
   request->may_finish_early = !from.stop.empty();
   request->speculation = SpeculationOf(from.speculation, model);

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -36,7 +37,7 @@ Command AddServe(CLI::App& app) {
   AddSettingFlags(*serve, *given);
   return [given]() -> Status {
     RA_ASSIGN_OR_RETURN(const ServeConfig config, LoadConfig(*given));
-    ConsoleLogger logger(MakeLogLevel(config));
+    ConsoleLogger logger(MakeLogLevel(config), MakeLogFormat(config));
     const ServeOptions options{.model = MakeModelSettings(config),
                                .http = MakeHttpOptions(config),
                                .gate = MakeGateOptions(config),
@@ -103,6 +104,12 @@ Command AddInspect(CLI::App& app) {
   return [directory, draft] { return RunInspectCommand(*directory, *draft, std::cout); };
 }
 
+// What a command prints is all that it is for; a server goes on without.
+Status CheckPrinted(std::string_view command) {
+  if (std::cout.flush() || command == "serve") return {};
+  return {StatusCode::kInternal, "cannot write to standard output: is the disk full?"};
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Runahead: an LLM inference server");
   app.set_version_flag("--version", std::string(Version()));
@@ -115,7 +122,8 @@ int Run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands) {
     if (!app.got_subcommand(name)) continue;
-    const Status status = command();
+    Status status = command();
+    if (status.ok()) status = CheckPrinted(name);
     if (!status.ok()) std::cerr << "runahead: " << status.message() << std::endl;
     return status.ok() ? 0 : 1;
   }

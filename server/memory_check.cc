@@ -28,6 +28,7 @@ Result<DType> FloatDType(const std::string& name, DType automatic, const char* s
 }
 
 int64_t NumBlocks(const ModelPlan& plan, const ModelSettings& settings) {
+  if (settings.num_kv_blocks > 0) return settings.num_kv_blocks;
   if (settings.kv_cache_bytes > 0) return settings.kv_cache_bytes / plan.block_bytes();
   return plan.memory.BlocksFor(std::max(kDefaultCacheTokens, int64_t{4} * plan.max_context));
 }
@@ -108,7 +109,7 @@ Status CheckFits(const ModelPlan& plan, int64_t available_bytes) {
         "a KV cache of " + std::to_string(plan.num_blocks) + " blocks cannot hold one context of " +
         std::to_string(plan.max_context) + " tokens, which takes " + std::to_string(needed_blocks) +
         " blocks (" + Bytes(needed_blocks * plan.block_bytes()) +
-        "): raise --kv-cache-bytes or lower --max-model-len");
+        "): raise --kv-cache-bytes or --num-kv-blocks, or lower --max-model-len");
   }
   if (plan.total_bytes() <= available_bytes) return {};
   return {StatusCode::kResourceExhausted, "this needs " + Bytes(plan.total_bytes()) + ", but " +

@@ -146,7 +146,8 @@ void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
       .batch_wait = settings_.batch_wait,
       .enable_prefix_cache = settings_.enable_prefix_caching,
       .speculation = {.drafters = speculation.Drafters(), .max_drafts = speculation.max_drafts},
-      .stuck_after = settings_.stuck_after};
+      .stuck_after = settings_.stuck_after,
+      .seed = settings_.seed};
   engine_ = std::make_unique<Engine>(engine_config, *runner_, clock, metrics_, logger, parts);
   served_.name =
       settings_.served_name.empty() ? NameOf(settings_.directory) : settings_.served_name;
@@ -156,6 +157,7 @@ void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
   served_.engine = engine_.get();
   served_.metrics = &metrics_;
   served_.clock = &clock;
+  served_.default_timeout = settings_.default_timeout;
   served_.speculation = {.mode = speculation.mode, .max_tokens = speculation.max_drafts};
 }
 

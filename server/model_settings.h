@@ -43,6 +43,7 @@ struct ModelSettings {
   int max_model_len = 0;                // 0: what the checkpoint says
   int block_size = 16;
   int64_t kv_cache_bytes = 0;  // 0: what fits (see docs/configuration.md)
+  int num_kv_blocks = 0;       // 0: as kv_cache_bytes says
   int max_num_seqs = 256;
   int max_num_batched_tokens = 2048;
   int max_logit_rows = 512;
@@ -52,6 +53,8 @@ struct ModelSettings {
   SpeculationSettings speculation;
   bool loads_text = true;  // tokenizer and chat template; a bench of token ids needs neither
   Duration stuck_after = std::chrono::seconds(60);
+  Duration default_timeout = {};  // of requests without a deadline; 0: none
+  std::optional<uint64_t> seed;   // of the seeds that requests draw; absent: the system's entropy
 };
 
 }  // namespace runahead

@@ -32,6 +32,7 @@ class ServedModel {
   std::string fingerprint;  // "fp_...": changes with whatever may change a seeded answer
   int max_context = 0;
   SamplingDefaults defaults;
+  Duration default_timeout = {};  // of requests without a deadline; 0: none
   SpeculationParams speculation;  // where a request says nothing; max_tokens also bounds requests
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;  // null: the checkpoint has none

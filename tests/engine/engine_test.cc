@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -67,6 +69,31 @@ TEST_F(EngineTest, AClientThatHasItsFinishIsCounted) {
     ReadAll(client);
     EXPECT_EQ(metrics_.Snapshot().finished_length, i);
   }
+}
+
+TEST_F(EngineTest, ASeedMakesTheDrawnSeedsRepeatable) {
+  const auto drawn_with = [this](std::optional<uint64_t> seed) {
+    EngineConfig config = SmallEngineConfig();
+    config.seed = seed;
+    const size_t num_before = logger_.lines().size();
+    Start(config);
+    for (int i = 0; i < 3; ++i) {
+      Request request = MakeRequest({1}, 2);
+      request.sampling.temperature = 1;
+      Client client = Submit(std::move(request));
+      ReadAll(client);
+    }
+    engine_.reset();
+    std::vector<std::string> lines = logger_.lines();
+    lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(num_before));
+    EXPECT_EQ(lines.size(), 3u);
+    return lines;
+  };
+  const auto first = drawn_with(7);
+  EXPECT_EQ(drawn_with(7), first);
+  EXPECT_NE(drawn_with(8), first);
+  EXPECT_NE(drawn_with(std::nullopt), drawn_with(std::nullopt));
+  EXPECT_NE(first[0], first[1]);
 }
 
 TEST_F(EngineTest, WakersRunOnTheEngineThreadAndTakeNothing) {

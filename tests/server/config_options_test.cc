@@ -21,6 +21,7 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(model.max_model_len, model_default.max_model_len);
   EXPECT_EQ(model.block_size, model_default.block_size);
   EXPECT_EQ(model.kv_cache_bytes, model_default.kv_cache_bytes);
+  EXPECT_EQ(model.num_kv_blocks, model_default.num_kv_blocks);
   EXPECT_EQ(model.max_num_seqs, model_default.max_num_seqs);
   EXPECT_EQ(model.max_num_batched_tokens, model_default.max_num_batched_tokens);
   EXPECT_EQ(model.max_logit_rows, model_default.max_logit_rows);
@@ -28,6 +29,8 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(model.batch_wait, model_default.batch_wait);
   EXPECT_EQ(model.enable_prefix_caching, model_default.enable_prefix_caching);
   EXPECT_EQ(model.stuck_after, model_default.stuck_after);
+  EXPECT_EQ(model.default_timeout, model_default.default_timeout);
+  EXPECT_EQ(model.seed, model_default.seed);
   EXPECT_EQ(model.speculation.draft_directory, model_default.speculation.draft_directory);
   EXPECT_EQ(model.speculation.drafters, model_default.speculation.drafters);
   EXPECT_EQ(model.speculation.max_drafts, model_default.speculation.max_drafts);
@@ -45,12 +48,14 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(http.timeouts.body, http_default.timeouts.body);
   EXPECT_EQ(http.timeouts.idle, http_default.timeouts.idle);
   EXPECT_EQ(http.timeouts.write, http_default.timeouts.write);
+  EXPECT_EQ(http.timeouts.keep_alive, http_default.timeouts.keep_alive);
   const GrpcOptions grpc = MakeGrpcOptions(config);
   const GrpcOptions grpc_default;
   EXPECT_EQ(grpc.host, grpc_default.host);
   EXPECT_EQ(grpc.port, grpc_default.port);
   EXPECT_EQ(grpc.max_message_bytes, grpc_default.max_message_bytes);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kInfo);
+  EXPECT_EQ(MakeLogFormat(config), LogFormat::kText);
 }
 
 TEST(ConfigOptions, SpeculationArrives) {
@@ -93,7 +98,9 @@ TEST(ConfigOptions, EverySettingArrives) {
     "max_connections": 21, "max_body_bytes": 2222, "max_header_bytes": 2323,
     "grpc_max_message_bytes": 2424, "header_timeout_ms": 25, "body_timeout_ms": 26,
     "idle_timeout_ms": 27, "write_timeout_ms": 28, "api_keys": ["k"], "cors_origins": ["*"],
-    "tls_cert_file": "c", "tls_key_file": "t", "stuck_after_ms": 29, "log_level": "error"})",
+    "tls_cert_file": "c", "tls_key_file": "t", "stuck_after_ms": 29, "log_level": "error",
+    "num_kv_blocks": 30, "sse_keep_alive_ms": 31, "default_timeout_ms": 32, "seed": 0,
+    "log_format": "json"})",
                                   "test", config);
   ASSERT_TRUE(status.ok()) << status.message();
   const ModelSettings model = MakeModelSettings(config);
@@ -121,6 +128,7 @@ TEST(ConfigOptions, EverySettingArrives) {
   EXPECT_EQ(http.timeouts.body, milliseconds(26));
   EXPECT_EQ(http.timeouts.idle, milliseconds(27));
   EXPECT_EQ(http.timeouts.write, milliseconds(28));
+  EXPECT_EQ(http.timeouts.keep_alive, milliseconds(31));
   EXPECT_EQ(MakeGateOptions(config).api_keys.at(0) + MakeGateOptions(config).cors_origins.at(0),
             "k*");
   const GrpcOptions grpc = MakeGrpcOptions(config);
@@ -128,6 +136,10 @@ TEST(ConfigOptions, EverySettingArrives) {
   EXPECT_EQ(grpc.port, 19);
   EXPECT_EQ(grpc.max_message_bytes, 2424);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kError);
+  EXPECT_EQ(MakeLogFormat(config), LogFormat::kJson);
+  EXPECT_EQ(MakeModelSettings(config).num_kv_blocks, 30);
+  EXPECT_EQ(MakeModelSettings(config).default_timeout, milliseconds(32));
+  EXPECT_EQ(MakeModelSettings(config).seed, uint64_t{0}) << "0 is a seed";
 }
 
 }  // namespace

@@ -151,6 +151,11 @@ TEST(Config, CheckFindsWhatNoSingleSettingCan) {
   EXPECT_TRUE(CheckConfig(config).ok());
   config.drafters = {"none", "ngram"};
   EXPECT_THAT(CheckConfig(config).message(), HasSubstr("stands alone"));
+  config.drafters = {};
+  config.num_kv_blocks = 100;
+  EXPECT_TRUE(CheckConfig(config).ok());
+  config.kv_cache_bytes = 1;
+  EXPECT_THAT(CheckConfig(config).message(), HasSubstr("one of them"));
 }
 
 TEST(Config, EveryFileInConfigsLoads) {

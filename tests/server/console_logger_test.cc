@@ -3,6 +3,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 namespace runahead {
 namespace {
@@ -17,6 +18,21 @@ TEST(ConsoleLoggerTest, WritesLinesFromItsLevelUpAndNeverFormatsThem) {
   const std::string written = testing::internal::GetCapturedStderr();
   EXPECT_EQ(written.find("quiet"), std::string::npos);
   EXPECT_NE(written.find("error braces {} {0} %s stay\n"), std::string::npos) << written;
+}
+
+TEST(ConsoleLoggerTest, JsonLinesAreWholeObjectsWhateverTheMessageHolds) {
+  testing::internal::CaptureStderr();
+  {
+    ConsoleLogger logger(LogLevel::kInfo, LogFormat::kJson);
+    logger.Log(LogLevel::kWarning, "a \"quote\", a\nline, {} %v and \xff");
+  }
+  const std::string written = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(written.ends_with("}\n")) << written;
+  EXPECT_EQ(written.find('\n'), written.size() - 1) << "one line";
+  const auto line = nlohmann::json::parse(written);
+  EXPECT_EQ(line["level"], "warning");
+  EXPECT_EQ(line["message"], "a \"quote\", a\nline, {} %v and \uFFFD");
+  EXPECT_EQ(line["time"].get<std::string>().size(), std::string("2026-05-04T03:02:01.000Z").size());
 }
 
 }  // namespace

@@ -185,6 +185,16 @@ TEST_F(GenerationTest, RefusalsAreCountedOnce) {
   EXPECT_EQ(counts.received, 2u);
 }
 
+TEST_F(GenerationTest, ARequestWithoutDeadlineHasTheDefaultOne) {
+  model_.reciter.is_endless = true;
+  model_.served.default_timeout = Duration(1);
+  EXPECT_EQ(Run(Text("abc")).finish, FinishReason::kExpired);
+  GenerationRequest patient = Text("abc");
+  patient.deadline = model_.clock.Now() + std::chrono::hours(1);
+  patient.max_tokens = 4;
+  EXPECT_EQ(Run(patient).finish, FinishReason::kLength) << "its own counts";
+}
+
 TEST_F(GenerationTest, DestroyingItCancels) {
   model_.reciter.is_endless = true;
   std::latch running(1);

@@ -70,6 +70,13 @@ TEST_F(MemoryCheckTest, ABudgetForTheCacheIsKept) {
   EXPECT_GT((plan.num_blocks + 1) * plan.memory.block_bytes(), 64 << 20);
 }
 
+TEST_F(MemoryCheckTest, ANumberOfBlocksIsTakenAsItIs) {
+  settings_.num_kv_blocks = 321;
+  EXPECT_EQ(Plan().num_blocks, 321);
+  settings_.num_kv_blocks = 1;
+  EXPECT_THAT(CheckFits(Plan(), int64_t{1} << 60).message(), HasSubstr("--num-kv-blocks"));
+}
+
 TEST_F(MemoryCheckTest, BlocksTheKernelsCannotReadAreRefused) {
   for (const int size : {1, 5, 12}) {
     settings_.block_size = size;
