@@ -1,7 +1,8 @@
 // Times the cpu backend's ops and whole steps of a Llama-3.2-1B shape against the ceilings of the
 // same minute. usage: kernels_bench [--only linear|attention|sampling|step|barrier] [--rows 1,2,5]
 // [--threads n] [--isa name]
-//                      [--format bf16|f32] [--context tokens] [--seconds per_line]
+//                      [--format bf16|f32] [--context tokens] [--rows-each of_a_sequence]
+//                      [--seconds per_line]
 //
 // Weights rotate over at least four times the last-level cache, so that every pass reads memory.
 // Each line is a median, and the bandwidth beside it was measured just before.
@@ -35,6 +36,7 @@ struct Flags {
   std::vector<int> rows = {1, 2, 4, 5, 8, 16, 32, 128, 512};
   int num_threads = cpu::DefaultNumThreads();
   int context = 128;
+  int rows_each = 1;  // of a sequence, in steps
   double seconds = 0.7;
 };
 
@@ -400,25 +402,49 @@ void Bench::Step(const Model& m, const Paged& paged) {
 }
 
 // Whole steps of r sequences of one row each at `context` tokens; logits of all rows.
+// Row counts take turns, so that a busy neighbour meets all of them; a ratio is the median over
+// rounds of both times of one round.
 void Bench::Steps() {
-  std::vector<int> all = flags_.rows;
-  std::erase_if(all, [](int rows) { return rows > 64; });
-  if (all.empty()) return;
-  const auto model = MakeModel(*std::max_element(all.begin(), all.end()));
+  struct Sample {
+    int rows = 0;
+    std::unique_ptr<Paged> paged;
+    std::vector<double> seconds = {};
+    std::vector<double> ratios = {};
+  };
+  std::vector<Sample> samples;
+  for (const int rows : flags_.rows) {
+    const int each = std::min(rows, flags_.rows_each);
+    if (rows <= 64) samples.push_back({rows, MakePaged(rows / each, each, flags_.context)});
+  }
+  if (samples.empty()) return;
+  const auto model = MakeModel(*std::max_element(flags_.rows.begin(), flags_.rows.end()));
+  std::vector<double> bandwidths;
+  for (double total = 0; total < flags_.seconds * static_cast<double>(samples.size());) {
+    bandwidths.push_back(MeasureReadBandwidth(flags_.num_threads, 1));
+    for (Sample& sample : samples) {
+      const auto start = BenchClock::now();
+      Step(*model, *sample.paged);
+      sample.seconds.push_back(std::chrono::duration<double>(BenchClock::now() - start).count());
+      sample.ratios.push_back(sample.seconds.back() / samples[0].seconds.back());
+      total += sample.seconds.back();
+    }
+  }
+  const auto median = [](std::vector<double> of) {
+    const auto middle = of.begin() + static_cast<int64_t>(of.size() / 2);
+    std::nth_element(of.begin(), middle, of.end());
+    return *middle;
+  };
+  const double bandwidth = median(bandwidths);
   std::printf("\n%-5s %9s %9s %8s %8s %8s %8s\n", "step", "ms", "tokens/s", "GB/s", "bw", "of bw",
-              "of 1 row");
-  double one_row = 0;
-  for (const int rows : all) {
-    const auto paged = MakePaged(rows, 1, flags_.context);
-    const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
-    const double seconds =
-        Median(std::max(1.5, flags_.seconds), [&](int) { Step(*model, *paged); });
+              "of first");
+  for (const Sample& sample : samples) {
+    const int each = std::min(sample.rows, flags_.rows_each);
+    const double seconds = median(sample.seconds);
     const double read = static_cast<double>(model->bytes) +
-                        4.0 * kLayers * kKvHeads * kHeadDim * flags_.context * rows;
-    if (one_row == 0) one_row = seconds;
-    std::printf("%-5d %9.2f %9.1f %8.1f %8.1f %7.1f%% %8.2f\n", rows, seconds * 1e3, rows / seconds,
-                read / seconds * 1e-9, bandwidth * 1e-9, 100 * read / seconds / bandwidth,
-                seconds / one_row);
+                        4.0 * kLayers * kKvHeads * kHeadDim * flags_.context * (sample.rows / each);
+    std::printf("%-5d %9.2f %9.1f %8.1f %8.1f %7.1f%% %8.2f\n", sample.rows, seconds * 1e3,
+                sample.rows / seconds, read / seconds * 1e-9, bandwidth * 1e-9,
+                100 * read / seconds / bandwidth, median(sample.ratios));
   }
 }
 
@@ -429,6 +455,7 @@ Flags Parse(int argc, char** argv) {
       {"--isa", [&](const std::string& v) { flags.isa = v; }},
       {"--threads", [&](const std::string& v) { flags.num_threads = std::stoi(v); }},
       {"--context", [&](const std::string& v) { flags.context = std::stoi(v); }},
+      {"--rows-each", [&](const std::string& v) { flags.rows_each = std::stoi(v); }},
       {"--seconds", [&](const std::string& v) { flags.seconds = std::stod(v); }},
       {"--format",
        [&](const std::string& v) {
