@@ -93,7 +93,25 @@ void SequenceBlocks::RecordComputed(Sequence& sequence) {
   sequence.SetComputed(num_target, num_draft);
   RaiseValid(sequence, CacheModel::kTarget);
   RaiseValid(sequence, CacheModel::kDraft);
+  TakeOverDraft(sequence);
   table.Truncate(BlocksFor(sequence.num_tokens()));
+}
+
+// Sharers of a block need not compute what one of them has.
+void SequenceBlocks::TakeOverDraft(Sequence& sequence) {
+  const int block_size = pool_.block_size();
+  const int num_target = sequence.num_computed(CacheModel::kTarget);
+  int num_draft = sequence.num_computed(CacheModel::kDraft);
+  while (num_draft < num_target) {
+    const int i = num_draft / block_size;
+    const BlockId block = sequence.block_table().block(i);
+    const int num_valid = i * block_size + pool_.num_valid(block, CacheModel::kDraft);
+    if (num_valid <= num_draft) break;
+    num_draft = std::min(num_valid, num_target);
+  }
+  if (num_draft == sequence.num_computed(CacheModel::kDraft)) return;
+  sequence.SetComputed(num_target, num_draft);
+  sequence.num_recorded_[static_cast<size_t>(CacheModel::kDraft)] = num_draft;
 }
 
 void SequenceBlocks::RaiseValid(Sequence& sequence, CacheModel model) {

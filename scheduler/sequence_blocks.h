@@ -42,8 +42,8 @@ class SequenceBlocks {
   // The most tokens the table could cover if it took every free block.
   int MaxCover(const Sequence& sequence) const;
 
-  // After a step: records what is valid, publishes the full blocks, and gives back those that only
-  // drafts needed.
+  // After a step: records what is valid, takes over what the draft model has run for others that
+  // share blocks, publishes the full blocks, and gives back those that only drafts needed.
   void RecordComputed(Sequence& sequence);
 
   // Takes all blocks away: nothing is computed any more.
@@ -61,6 +61,7 @@ class SequenceBlocks {
   };
   Found Find(const Sequence& sequence, const BlockTable& prompt_blocks) const;
   void RaiseValid(Sequence& sequence, CacheModel model);
+  void TakeOverDraft(Sequence& sequence);
   bool Fits(const Sequence& sequence, const Found& found, int num_reserved) const;
 
   BlockPool& pool_;

@@ -30,9 +30,10 @@ inline constexpr RunnerLimits kPairLimits = {.max_rows = 512,
 // outlives the engines that serve with it: garbage that nobody may read.
 class ModelPair {
  public:
-  ModelPair(const std::string& target, const std::string& draft)
+  ModelPair(const std::string& target, const std::string& draft,
+            VerifyMode mode = VerifyMode::kCoupled)
       : target_(GoldenModel(target),
-                {.backend = "cpu", .num_blocks = kPairBlocks, .limits = kPairLimits}),
+                {.backend = "cpu", .num_blocks = kPairBlocks, .limits = LimitsOf(mode)}),
         draft_(Transformer::Load(target_.backend(), GoldenModel(draft),
                                  {.weight_format = WeightFormat::kF32})
                    .value()),
@@ -43,10 +44,14 @@ class ModelPair {
                       .block_size = kPairLimits.block_size,
                       .dtype = DType::kF32},
                      kPairBlocks),
-        draft_runner_(target_.backend(), *draft_, draft_cache_, kPairLimits) {}
+        draft_runner_(target_.backend(), *draft_, draft_cache_, kPairLimits) {
+    if (mode == VerifyMode::kRejection) {
+      draft_runner_.KeepProposals(target_.runner().draft_logits());
+    }
+  }
 
   int vocab_size() const { return target_.config().vocab_size; }
-  StepRunner& target() { return target_.runner(); }
+  ModelRunner& target() { return target_.runner(); }
   StepRunner& draft() { return draft_runner_; }
 
   EngineConfig Config() const {
@@ -64,6 +69,12 @@ class ModelPair {
   }
 
  private:
+  static RunnerLimits LimitsOf(VerifyMode mode) {
+    RunnerLimits limits = kPairLimits;
+    limits.verify_mode = mode;
+    return limits;
+  }
+
   TestModel target_;
   std::unique_ptr<Transformer> draft_;
   KvCache draft_cache_;

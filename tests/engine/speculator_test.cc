@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "loop_fixture.h"
+#include "pair_under_test.h"
 #include "test_drafters.h"
 
 namespace runahead {
@@ -195,6 +196,32 @@ TEST(Speculator, WhatADrafterMayNotSayIsCutOff) {
   const Request request = MakeRequest({1, 2, 3}, 30);
   EXPECT_EQ(test.Serve(request)[0].tokens, Alone(request));
   EXPECT_EQ(test.loop.metrics.Snapshot().drafters[1].drafted_at[4], 0u);
+}
+
+// In rejection mode the target must be told what each draft was drawn from. Where that is what the
+// target itself would draw from, no draft is ever rejected; taken for one-hot drafts, or judged by
+// another's row, half of them would be.
+TEST(Speculator, RejectionSamplingIsToldWhatDraftsWereDrawnFrom) {
+  ModelPair pair("llama_gqa", "llama_gqa", VerifyMode::kRejection);
+  ManualClock clock;
+  ModelDrafter drafter(pair.draft(), kPairLimits, clock,
+                       static_cast<int>(pair.target().draft_logits().dim(0)));
+  FixedDecider decider(5);
+  EngineConfig config = pair.Config();
+  config.speculation.drafters = {DrafterKind::kModel};
+  LoopUnderTest loop(pair.target(), config, 1, {.model = &drafter, .decider = &decider}, &clock);
+  std::vector<Client> clients;
+  for (int i = 0; i < 12; ++i) {
+    Request request = MakeRequest(Counting(i, 10 + i), 40);
+    request.sampling.temperature = i % 3 == 0 ? 0.0f : 1.2f;
+    request.sampling.top_p = i % 2 == 0 ? 1.0f : 0.8f;
+    clients.push_back(loop.Submit(request));
+    loop.Turn();
+  }
+  loop.RunUntilIdle();
+  const DrafterCounts counts = loop.metrics.Snapshot().drafters[1];
+  EXPECT_GT(counts.drafted_tokens, 300u);
+  EXPECT_EQ(counts.accepted_tokens, counts.drafted_tokens);
 }
 
 // The output repeats the prompt's second half, so that a lookup finds what comes next.

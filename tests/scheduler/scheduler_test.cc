@@ -299,6 +299,23 @@ TEST(SchedulerTest, APrefixHitServesEachModelForWhatItHas) {
   serving.ExpectFakeContinuations();
 }
 
+//   choice 0   [ full ][ full ][ own .. ]      catches up on eight tokens and more
+//   choice 1      "       "    [ own .. ]      has the eight for nothing
+TEST(SchedulerTest, SharersTakeOverWhatTheDraftModelHasRunForOne) {
+  Serving serving({});
+  serving.Submit({.prompt = FakePrompt(10), .num_choices = 2, .max_tokens = 30});
+  for (int i = 0; i < 3; ++i) serving.Step();
+  const auto running = serving.scheduler.Running();
+  ASSERT_EQ(running.size(), 2u);
+  const DraftLimit limit = {running[0], 0, 9};
+  serving.Step(std::span(&limit, 1));
+  EXPECT_EQ(running[0]->num_computed(CacheModel::kDraft), 9);
+  EXPECT_EQ(running[1]->num_computed(CacheModel::kDraft), 8);
+  serving.scheduler.CheckIntegrity();
+  serving.RunUntilIdle();
+  serving.ExpectFakeContinuations();
+}
+
 // Optimisations are switches that change no token: prefix cache x chunk x pool x drafts, against
 // the model's own word.
 class Equivalence : public ::testing::TestWithParam<std::tuple<bool, int, int, int>> {};
