@@ -304,7 +304,8 @@ void ModelRunner::State::Sample(std::span<const SequenceRun> runs) {
     if (!run.wants_token) continue;
     const int rows = run.num_drafts + 1;
     RA_CHECK_LE(rows, MaxVerifyRows(limits));
-    RA_CHECK(!run.proposal || limits.verify_mode == VerifyMode::kCoupled, "who proposes judges not");
+    RA_CHECK(!run.proposal || limits.verify_mode == VerifyMode::kCoupled,
+             "who proposes judges not");
     const bool with_logprobs = NumLogprobs(run) >= 0;
     if (sampling.num_rows() + rows > limits.max_logit_rows ||
         (with_logprobs && sampling.num_logprob_rows() + rows > LogprobRows(limits))) {
