@@ -20,6 +20,20 @@ int32_t RandomToken(uint64_t seed, uint64_t stream, int index, int vocab_size) {
   return static_cast<int32_t>((z ^ (z >> 31)) % static_cast<uint64_t>(vocab_size));
 }
 
+std::unique_ptr<Request> MakeRequest(const LoadPlan& plan, size_t index, int vocab_size) {
+  auto request = std::make_unique<Request>();
+  request->id = "bench-" + std::to_string(index);
+  for (int i = 0; i < plan.input_tokens; ++i) {
+    const uint64_t stream = i < plan.shared_prefix ? 0 : index + 1;
+    request->prompt.push_back(RandomToken(plan.seed, stream, i, vocab_size));
+  }
+  request->sampling.temperature = plan.temperature;
+  request->seed = plan.seed + index;
+  request->max_tokens = plan.output_tokens;
+  request->ignore_eos = true;
+  return request;
+}
+
 // Which streams have events: filled by the engine's wakers, emptied by the load's thread.
 class ReadyList {
  public:
@@ -51,14 +65,14 @@ struct InFlight {
 
 class Load {
  public:
-  Load(Engine& engine, const LoadPlan& plan, const Clock& clock)
-      : engine_(engine), plan_(plan), clock_(clock), flights_(NumRequests()) {
+  Load(Engine& engine, int num_requests, const RequestMaker& make, const Clock& clock)
+      : engine_(engine), make_(make), clock_(clock), flights_(static_cast<size_t>(num_requests)) {
     result_.requests.resize(NumRequests());
   }
 
-  Result<LoadResult> Run() {
+  Result<LoadResult> Run(int concurrency) {
     const TimePoint start = clock_.Now();
-    const size_t first_wave = std::min(NumRequests(), static_cast<size_t>(plan_.concurrency));
+    const size_t first_wave = std::min(NumRequests(), static_cast<size_t>(concurrency));
     for (size_t i = 0; i < first_wave; ++i) RA_RETURN_IF_ERROR(Send());
     while (num_done_ < NumRequests()) {
       for (const size_t index : ready_.Wait()) RA_RETURN_IF_ERROR(Receive(index));
@@ -68,28 +82,13 @@ class Load {
   }
 
  private:
-  size_t NumRequests() const { return static_cast<size_t>(plan_.num_requests); }
-
-  std::unique_ptr<Request> MakeRequest(size_t index) const {
-    auto request = std::make_unique<Request>();
-    request->id = "bench-" + std::to_string(index);
-    const int vocab_size = engine_.config().vocab_size;
-    for (int i = 0; i < plan_.input_tokens; ++i) {
-      const uint64_t stream = i < plan_.shared_prefix ? 0 : index + 1;
-      request->prompt.push_back(RandomToken(plan_.seed, stream, i, vocab_size));
-    }
-    request->sampling.temperature = plan_.temperature;
-    request->seed = plan_.seed + index;
-    request->max_tokens = plan_.output_tokens;
-    request->ignore_eos = true;
-    return request;
-  }
+  size_t NumRequests() const { return flights_.size(); }
 
   Status Send() {
     const size_t index = num_sent_++;
     InFlight& flight = flights_[index];
     flight.sent = clock_.Now();
-    RA_ASSIGN_OR_RETURN(flight.stream, engine_.Submit(MakeRequest(index)));
+    RA_ASSIGN_OR_RETURN(flight.stream, engine_.Submit(make_(index)));
     flight.stream->Arm([this, index] { ready_.Add(index); });
     return {};
   }
@@ -100,7 +99,7 @@ class Load {
     for (const TokenEvent& event : flight.stream->Take()) {
       if (!event.error.ok()) return event.error;
       result_.requests[index].num_cached_tokens += event.num_cached_tokens;
-      if (event.token >= 0) BookToken(index, now);
+      if (event.token >= 0) BookToken(index, event, now);
     }
     if (!flight.stream->finished()) {
       flight.stream->Arm([this, index] { ready_.Add(index); });
@@ -111,9 +110,11 @@ class Load {
     return num_sent_ < NumRequests() ? Send() : Status();
   }
 
-  void BookToken(size_t index, TimePoint now) {
+  void BookToken(size_t index, const TokenEvent& event, TimePoint now) {
     InFlight& flight = flights_[index];
     RequestTimes& times = result_.requests[index];
+    times.tokens.push_back(event.token);
+    if (event.starts_step) times.drafts.push_back(event.num_drafted);
     if (times.num_tokens++ == 0) {
       times.ttft = now - flight.sent;
     } else {
@@ -124,7 +125,7 @@ class Load {
   }
 
   Engine& engine_;
-  const LoadPlan& plan_;
+  const RequestMaker& make_;
   const Clock& clock_;
   ReadyList ready_;
   std::vector<InFlight> flights_;
@@ -135,8 +136,17 @@ class Load {
 
 }  // namespace
 
+Result<LoadResult> RunRequests(Engine& engine, int num_requests, int concurrency,
+                               const RequestMaker& make, const Clock& clock) {
+  return Load(engine, num_requests, make, clock).Run(concurrency);
+}
+
 Result<LoadResult> RunLoad(Engine& engine, const LoadPlan& plan, const Clock& clock) {
-  return Load(engine, plan, clock).Run();
+  const int vocab_size = engine.config().vocab_size;
+  const RequestMaker make = [&plan, vocab_size](size_t index) {
+    return MakeRequest(plan, index, vocab_size);
+  };
+  return RunRequests(engine, plan.num_requests, plan.concurrency, make, clock);
 }
 
 }  // namespace runahead

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "core/clock.h"
@@ -27,6 +29,8 @@ struct RequestTimes {
   std::vector<Duration> gaps;  // between tokens; the tokens of one step come together
   int num_tokens = 0;
   int num_cached_tokens = 0;
+  std::vector<int32_t> tokens = {};
+  std::vector<int> drafts = {};  // k of each step that brought tokens
 
   // Time per output token after the first.
   Duration Tpot() const { return num_tokens > 1 ? (e2e - ttft) / (num_tokens - 1) : Duration{}; }
@@ -37,7 +41,14 @@ struct LoadResult {
   Duration wall = {};
 };
 
-// Fails with the first request that fails.
+// The index-th request, whose seed, prompt and limits are the caller's.
+using RequestMaker = std::function<std::unique_ptr<Request>(size_t index)>;
+
+// Sends num_requests requests, `concurrency` at a time. Fails with the first request that fails.
+Result<LoadResult> RunRequests(Engine& engine, int num_requests, int concurrency,
+                               const RequestMaker& make, const Clock& clock);
+
+// RunRequests with the plan's random prompts.
 Result<LoadResult> RunLoad(Engine& engine, const LoadPlan& plan, const Clock& clock);
 
 }  // namespace runahead

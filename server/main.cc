@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "server/bench_command.h"
+#include "server/bench_speculate.h"
 #include "server/chat_command.h"
 #include "server/cli.h"
 #include "server/config_options.h"
@@ -57,6 +58,37 @@ Command AddWithModel(CLI::App& command, std::function<Status(const ModelSettings
   };
 }
 
+Command AddBenchSpeculate(CLI::App& bench) {
+  CLI::App* speculate = bench.add_subcommand(
+      "speculate", "measure what speculation brings, side by side: off, fixed k, auto");
+  const auto options = std::make_shared<SpeculateOptions>();
+  speculate->add_option("--prompts", options->prompts_file, "one prompt a line")
+      ->capture_default_str();
+  speculate->add_option("--tasks", options->tasks, "chat, edit, repeat, traffic")
+      ->delimiter(',')
+      ->capture_default_str();
+  speculate->add_option("--batches", options->batches, "requests at once, of chat")
+      ->delimiter(',')
+      ->capture_default_str();
+  speculate->add_option("--temperatures", options->temperatures, "0 is greedy")
+      ->delimiter(',')
+      ->capture_default_str();
+  speculate->add_option("--fixed", options->fixed, "k to compare auto with")
+      ->delimiter(',')
+      ->capture_default_str();
+  speculate->add_option("--output-tokens", options->output_tokens, "of one answer, at most")
+      ->capture_default_str();
+  speculate->add_option("--waves", options->waves, "requests for each place of the batch")
+      ->capture_default_str();
+  speculate->add_option("--rounds", options->rounds, "times each row is measured, in turn")
+      ->capture_default_str();
+  speculate->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
+  return AddWithModel(*speculate, [options](const ModelSettings& settings) {
+    NullLogger logger;
+    return RunSpeculateBench(settings, *options, logger);
+  });
+}
+
 Command AddBench(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "measure throughput and latency, offline");
   const auto options = std::make_shared<BenchOptions>();
@@ -70,11 +102,15 @@ Command AddBench(CLI::App& app) {
   bench->add_option("--temperature", load.temperature, "0 is greedy")->capture_default_str();
   bench->add_option("--seed", load.seed, "of the random prompts")->capture_default_str();
   bench->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
-  return AddWithModel(*bench, [options](ModelSettings settings) {
+  const Command speculate = AddBenchSpeculate(*bench);
+  const Command load_only = AddWithModel(*bench, [options](ModelSettings settings) {
     settings.loads_text = false;
     NullLogger logger;
     return RunBenchCommand(settings, *options, logger);
   });
+  return [bench, speculate, load_only] {
+    return bench->got_subcommand("speculate") ? speculate() : load_only();
+  };
 }
 
 Command AddChat(CLI::App& app) {
