@@ -121,11 +121,17 @@ Status ModelHost::AllocateCache(const Clock& clock) {
 }
 
 CostModel ModelHost::MeasureSteps(const Clock& clock) {
-  if (settings_.speculation.Drafters().empty()) return {};
+  const SpeculationSettings& speculation = settings_.speculation;
+  if (speculation.Drafters().empty() || speculation.max_drafts == 0) return {};
   CalibrationOptions options = {.limits = plan_.limits, .num_blocks = cache_->num_blocks()};
   if (draft_ == nullptr) return Calibrate(*runner_, nullptr, options, clock);
   options.draft_limits = plan_.draft->limits;
-  return Calibrate(*runner_, &draft_->runner(), options, clock);
+  CostModel costs = Calibrate(*runner_, &draft_->runner(), options, clock);
+  if (costs.knows_target() && costs.knows_draft()) {
+    constexpr int kContext = 64;
+    draft_cost_ratio_ = costs.DraftSeconds(1, kContext) / costs.TargetSeconds(1, kContext);
+  }
+  return costs;
 }
 
 void ModelHost::StartEngine(const Clock& clock, Logger& logger) {

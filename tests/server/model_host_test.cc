@@ -113,6 +113,7 @@ TEST_F(ModelHostTest, ThePairIsServedAndDescribed) {
   const std::string line = (*host)->Describe().back();
   EXPECT_THAT(line, HasSubstr("speculation: auto, up to 16 drafts of "));
   EXPECT_THAT(line, HasSubstr("coupled; draft model " + (kPair / "draft").string()));
+  EXPECT_THAT(line, HasSubstr("of the model's"));
 }
 
 TEST_F(ModelHostTest, WhatIsOffSaysSo) {

@@ -382,7 +382,8 @@ def test_metrics_are_what_the_answers_say(pair):
 
 def test_start_up_says_what_speculation_is_on(pair, alone):
     line = next(line for line in pair.log().splitlines() if line.startswith("speculation: "))
-    assert re.search(r"auto, up to 16 drafts of .*model.*coupled; draft model \S+draft, [\d.]+ K weights", line), line
+    assert re.search(r"auto, up to 16 drafts of .*model.*coupled; draft model \S+draft, [\d.]+ K weights.*"
+                     r"one of its steps costs \d\.\d\d of the model's", line), line
     assert "speculation: none" in alone.log()
 
 
