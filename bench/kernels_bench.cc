@@ -101,6 +101,7 @@ class Bench {
   }
 
   void Samplings();
+  void Rejection(const std::function<void(const char*, const std::function<void()>&)>& line);
   void Barrier();
   void Steps();
 
@@ -292,6 +293,7 @@ void Bench::Samplings() {
       sample(row, true);
     });
   }
+  Rejection(line);
   std::vector<float> lp(1), top_lp(20);
   std::vector<int32_t> rank(1), top(20), chosen = {5};
   line("top 20 logprobs", [&] {
@@ -302,6 +304,33 @@ void Bench::Samplings() {
                            .chosen_ranks = rank,
                            .top_ids = top,
                            .top_logprobs = top_lp});
+  });
+}
+
+// A draft that another row of logits proposed and that is most often refused: both softmaxes and a
+// draw from the residual.
+void Bench::Rejection(const std::function<void(const char*, const std::function<void()>&)>& line) {
+  std::mt19937 rng(4);
+  std::normal_distribution<float> normal(0, 2.5f);
+  std::vector<float> logits(2 * kVocab), draft_logits(kVocab);
+  for (float& value : logits) value = normal(rng);
+  for (float& value : draft_logits) value = normal(rng);
+  const auto likely = std::max_element(draft_logits.begin(), draft_logits.end());
+  const std::vector<SampleRow> rows(2);
+  const std::vector<int32_t> offsets = {0, 2}, draft_rows = {0, -1};
+  const std::vector<int32_t> drafts = {static_cast<int32_t>(likely - draft_logits.begin()), -1};
+  std::vector<int32_t> tokens(2), accepted(1);
+  line("rejection of one sampled draft", [&] {
+    backend_->SampleAndVerify({.logits = {logits.data(), DType::kF32, {2, kVocab}},
+                               .survivors = {},
+                               .rows = rows,
+                               .row_offsets = offsets,
+                               .drafts = drafts,
+                               .draft_logits = {draft_logits.data(), DType::kF32, {1, kVocab}},
+                               .draft_rows = draft_rows,
+                               .mode = VerifyMode::kRejection,
+                               .token_ids = tokens,
+                               .num_accepted = accepted});
   });
 }
 
