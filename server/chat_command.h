@@ -16,6 +16,7 @@ struct ChatOptions {
   std::string system = {};  // empty: no system message
   float temperature = 0.7f;
   int max_tokens = 512;
+  bool shows_counts = false;  // after each answer: its tokens, steps of the model, and drafts
 };
 
 // Reads a line, streams the answer, until the input ends. An empty line is skipped; "/reset"

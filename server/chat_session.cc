@@ -58,6 +58,7 @@ class ChatSession {
     std::string answer;
     const Status status = generation.ok() ? Stream(**generation, out, answer) : generation.status();
     if (status.ok()) {
+      if (options_.shows_counts) ShowCounts((*generation)->usage(), out);
       messages_.push_back(Message("assistant", std::move(answer)));
     } else {
       messages_.erase(messages_.size() - 1);
@@ -87,6 +88,19 @@ class ChatSession {
       generation.Arm([this] { bell_.Ring(); });
       bell_.Wait();
     }
+  }
+
+  static void ShowCounts(const Usage& usage, std::ostream& out) {
+    out << "\n[" << usage.completion_tokens << " tokens in " << usage.drafts.target_steps
+        << " steps of the model";
+    for (int i = 0; i < kNumDrafterKinds; ++i) {
+      const auto kind = static_cast<DrafterKind>(i);
+      const DraftUsage::Counts& counts = usage.drafts.of(kind);
+      if (counts.drafted_tokens == 0) continue;
+      out << "; " << DrafterName(kind) << ": " << counts.accepted_tokens << " of "
+          << counts.drafted_tokens << " drafts accepted";
+    }
+    out << "]";
   }
 
   ServedModel& model_;

@@ -119,6 +119,8 @@ Command AddChat(CLI::App& app) {
   chat->add_option("--system", options->system, "system message");
   chat->add_option("--temperature", options->temperature, "0 is greedy")->capture_default_str();
   chat->add_option("--max-tokens", options->max_tokens, "of one answer")->capture_default_str();
+  chat->add_flag("--counts", options->shows_counts,
+                 "after each answer: its tokens, steps of the model, and drafts");
   return AddWithModel(*chat, [options](const ModelSettings& settings) {
     NullLogger logger;
     return RunChatCommand(settings, *options, logger);

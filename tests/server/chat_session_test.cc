@@ -15,6 +15,8 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr const char* kDraft = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+
 ModelSettings Demo() {
   ModelSettings settings;
   settings.directory = RUNAHEAD_SOURCE_DIR "/models/demo/target";
@@ -29,11 +31,14 @@ class ChatSessionTest : public testing::Test {
   std::string Chat(const std::string& typed) {
     std::istringstream in(typed);
     std::ostringstream out;
-    const Status status = RunChat(host_->served(), {.temperature = 0, .max_tokens = 12}, in, out);
+    const Status status =
+        RunChat(host_->served(),
+                {.temperature = 0, .max_tokens = 12, .shows_counts = shows_counts_}, in, out);
     EXPECT_TRUE(status.ok()) << status.message();
     return out.str();
   }
 
+  bool shows_counts_ = false;
   SteadyClock clock_;
   NullLogger logger_;
   std::unique_ptr<ModelHost> host_;
@@ -53,12 +58,30 @@ TEST_F(ChatSessionTest, ResetForgets) {
   EXPECT_THAT(after_reset, HasSubstr(answer.substr(2)));
 }
 
+TEST_F(ChatSessionTest, CountsAreShownWhereAsked) {
+  const std::string plain = Chat("Hello!\n");
+  EXPECT_THAT(plain, testing::Not(HasSubstr(" steps")));
+  shows_counts_ = true;
+  EXPECT_THAT(Chat("Hello!\n"), testing::ContainsRegex("\\[[0-9]+ tokens in [0-9]+ steps"));
+}
+
 TEST(PlanCommandTest, PrintsTheArithmetic) {
   std::ostringstream out;
   const Status status = RunPlanCommand(Demo(), out);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(out.str(), HasSubstr("LlamaForCausalLM"));
   EXPECT_THAT(out.str(), HasSubstr("It fits"));
+}
+
+TEST(PlanCommandTest, PrintsThePair) {
+  ModelSettings settings = Demo();
+  settings.speculation.draft_directory = kDraft;
+  std::ostringstream out;
+  const Status status = RunPlanCommand(settings, out);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(out.str(), HasSubstr("with the draft model "));
+  EXPECT_THAT(out.str(), HasSubstr("draft KV cache"));
+  EXPECT_THAT(out.str(), HasSubstr("The draft's checkpoint is complete"));
 }
 
 TEST(PlanCommandTest, RefusesWhatCannotFit) {
@@ -72,7 +95,7 @@ TEST(PlanCommandTest, RefusesWhatCannotFit) {
 
 TEST(InspectCommandTest, ListsEveryTensor) {
   std::ostringstream out;
-  const Status status = RunInspectCommand(Demo().directory, out);
+  const Status status = RunInspectCommand(Demo().directory, "", out);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(out.str(), HasSubstr("model.embed_tokens.weight  BF16 ["));
   EXPECT_THAT(out.str(), HasSubstr("chat template: yes"));
@@ -80,7 +103,15 @@ TEST(InspectCommandTest, ListsEveryTensor) {
 
 TEST(InspectCommandTest, SaysWhatIsMissing) {
   std::ostringstream out;
-  EXPECT_FALSE(RunInspectCommand("/nonexistent", out).ok());
+  EXPECT_FALSE(RunInspectCommand("/nonexistent", "", out).ok());
+  EXPECT_FALSE(RunInspectCommand(Demo().directory, "/nonexistent", out).ok());
+}
+
+TEST(InspectCommandTest, ShowsAPair) {
+  std::ostringstream out;
+  const Status status = RunInspectCommand(Demo().directory, kDraft, out);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(out.str(), HasSubstr("the pair has one vocabulary"));
 }
 
 }  // namespace
