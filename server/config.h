@@ -77,6 +77,7 @@ struct ServeConfig {
   int stuck_after_ms = 60'000;
   int default_timeout_ms = 0;
   int64_t seed = -1;
+  int compute_nice = 0;
   std::string log_level = "info";
   std::string log_format = "text";
 

@@ -122,6 +122,9 @@ constexpr Setting kSettings[] = {
      "the "
      "system's entropy",
      "", -1, kMaxSeed},
+    {kRunning, "compute_nice", "", &C::compute_nice,
+     "how far the computing threads give way to everything else, the server's own I/O included", "",
+     0, 19},
     {kRunning, "log_level", "", &C::log_level, "the least serious level that is logged",
      "debug info warning error"},
     {kRunning, "log_format", "", &C::log_format, "lines for people or JSON objects for machines",

@@ -43,7 +43,8 @@ Command AddServe(CLI::App& app) {
                                .http = MakeHttpOptions(config),
                                .gate = MakeGateOptions(config),
                                .grpc = MakeGrpcOptions(config),
-                               .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms)};
+                               .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms),
+                               .compute_nice = config.compute_nice};
     return RunServeCommand(options, logger);
   };
 }

@@ -46,7 +46,7 @@ class ModelHost {
   std::vector<std::string> Describe() const;
 
  private:
-  ModelHost(ModelSettings settings) : settings_(std::move(settings)) {}
+  explicit ModelHost(ModelSettings settings) : settings_(std::move(settings)) {}
 
   Status LoadText();
   Status LoadModel(std::function<void(double)> progress);

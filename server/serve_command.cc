@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -18,6 +19,7 @@
 #include "server/openai_api.h"
 #include "server/rejection.h"
 #include "server/shutdown_signal.h"
+#include "server/thread_priority.h"
 #include "server/version.h"
 
 namespace runahead {
@@ -92,6 +94,17 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, connections wait in the backlog
 }
 
+// Threads inherit how far they give way from the one that starts them: those that compute from this
+// one's, which ends with the loading; all others from the main thread.
+Result<std::unique_ptr<ModelHost>> LoadGivingWay(const ServeOptions& options, const Clock& clock,
+                                                 Logger& logger) {
+  const auto load = [&] {
+    if (options.compute_nice != 0) GiveWay(options.compute_nice);
+    return ModelHost::Load(options.model, clock, logger, LoadProgress());
+  };
+  return std::async(std::launch::async, load).get();
+}
+
 // Both ways in; gRPC may be off.
 struct Doors {
   HttpServer& http;
@@ -145,8 +158,7 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
   // A port that is taken should be known before minutes of loading.
   RA_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> http, HttpServer::Listen(options.http));
   const SteadyClock clock;
-  RA_ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host,
-                      ModelHost::Load(options.model, clock, logger, LoadProgress()));
+  RA_ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, LoadGivingWay(options, clock, logger));
   ServedModel& model = host->served();
   model.fingerprint = FingerprintOf(*host);
   for (const std::string& line : host->Describe()) std::cout << line << "\n";

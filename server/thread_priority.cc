@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,5 +32,7 @@ void AskForShortTurns() {
   attributes.runtime_ns = kTurnNs;
   syscall(SYS_sched_setattr, 0, &attributes, 0);  // a wish: a refusal changes no answer
 }
+
+void GiveWay(int nice) { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice); }
 
 }  // namespace runahead

@@ -10,4 +10,8 @@ namespace runahead {
 // older one ignores it.
 void AskForShortTurns();
 
+// Lowers this thread's share, and of those it will start, where others want the processor too: each
+// step of `nice` (to 19) by a fifth.
+void GiveWay(int nice);
+
 }  // namespace runahead

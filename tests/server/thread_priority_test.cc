@@ -21,5 +21,18 @@ TEST(ThreadPriority, ShortTurnsChangeNeitherPolicyNorNice) {
   }).join();
 }
 
+TEST(ThreadPriority, ThreadsInheritHowFarTheirStarterGivesWay) {
+  const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
+  int started = 0;
+  std::thread([&started] {
+    GiveWay(5);
+    std::thread([&started] {
+      started = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
+    }).join();
+  }).join();
+  EXPECT_EQ(started, 5);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())), own);
+}
+
 }  // namespace
 }  // namespace runahead
