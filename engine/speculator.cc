@@ -253,7 +253,10 @@ void Speculator::TakeAnswers(DrafterKind kind, Batch& batch) {
     if (task.max_drafts > 0) {
       scheduled.LowerDraft(task.num_drafts);
       scheduled.sequence->SetDrafts(task.proposed());
-      if (task.num_drafts > 0) drafted_[place] = {kind, task.num_drafts, task.proposed_rows()};
+      const bool was_unsure = task.min_confidence > 0 && task.num_drafts < task.max_drafts;
+      if (task.num_drafts > 0) {
+        drafted_[place] = {kind, task.num_drafts, was_unsure, task.proposed_rows()};
+      }
     }
     if (kind != model_kind_) continue;
     const int num_computed =
@@ -278,6 +281,7 @@ void Speculator::NoteOutcomes(const Batch& batch, const ActiveRequests& requests
     noted.drafter = draft.drafter;
     noted.num_drafted = draft.num_drafted;
     noted.num_context = sequence.num_tokens();
+    noted.was_unsure = draft.was_unsure;
     noted.is_fixed = request.request->speculation.mode == SpeculationMode::kFixed;
     if (draft.drafter == DrafterKind::kNone) continue;
     ActiveChoice& choice = ChoiceOf(sequence, request);

@@ -28,6 +28,7 @@ namespace runahead {
 struct StepDraft {
   DrafterKind drafter = DrafterKind::kNone;
   int num_drafted = 0;
+  bool was_unsure = false;             // StepOutcome::Sequence's
   std::span<const int32_t> rows = {};  // SequenceRun::draft_rows
 };
 

@@ -13,13 +13,12 @@ constexpr float kLeastSurvival = 0.03F;
 constexpr int kSmallGap = 32;
 constexpr int kMaxCatchUp = 256;        // tokens in one step, so that nobody waits long for another
 constexpr int kExpectedLeft = 128;      // tokens a sequence is expected to emit still, if it may
-constexpr double kCatchUpReturn = 1.5;  // expected, per second of catching up
+constexpr double kCatchUpReturn = 2;  // expected, per second of catching up
 constexpr double kMaxUnwritten = 64;    // plain steps of catching up not yet written off
-constexpr double kMaxFirstCatchUp = 16;   // plain steps, once in a server's life
-constexpr double kGainToStart = 1.02;     // over no drafts; to go on, any gain will do
-constexpr double kPriceStep = 0.25;       // of the running mean of a token's price
-constexpr double kConfidenceShare = 0.5;  // see MinConfidence
-constexpr double kMaxConfidence = 0.6;
+constexpr double kMaxFirstCatchUp = 16;  // plain steps, once in a server's life
+constexpr double kGainToStart = 1.04;    // over no drafts
+constexpr double kGainToGoOn = 1.01;
+constexpr double kPriceStep = 0.25;      // of the running mean of a token's price
 constexpr int kProbeDrafts = 2;
 constexpr int kFirstProbeInterval = 16;  // steps
 constexpr int kLastProbeInterval = 2048;
@@ -279,8 +278,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
     if (sources_[i].is_model) num_model_drafts += num_drafts_[i];
   }
   const double pass = plan.pass_seconds / std::max(num_model_drafts, 1);
-  const auto confidence = static_cast<float>(
-      std::clamp(kConfidenceShare * (pass + prices_.row) / prices_.token, 0.0, kMaxConfidence));
+  const float confidence = gate_.Threshold((pass + prices_.row) / prices_.token);
   for (size_t i = 0; i < sources_.size(); ++i) {
     if (num_drafts_[i] == 0) continue;
     TakeDrafts(sources_[i], num_drafts_[i], choices[static_cast<size_t>(sources_[i].sequence)]);
@@ -292,7 +290,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
 
 bool DraftPolicy::Pays(const DraftPlan& plan, int num_sequences) const {
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
-  return plan.num_drafts > 0 && gain >= (was_on_ ? 1 : kGainToStart);
+  return plan.num_drafts > 0 && gain >= (was_on_ ? kGainToGoOn : kGainToStart);
 }
 
 void DraftPolicy::TakeDrafts(const DraftSource& source, int num_drafts, DraftChoice& choice) {
@@ -398,6 +396,10 @@ void DraftPolicy::NoteAcceptance(const StepOutcome& outcome) {
     if (sequence.history != nullptr) {
       sequence.history->Observe(sequence.num_drafted, sequence.num_accepted);
     }
+    if (sequence.was_unsure && sequence.num_accepted >= sequence.num_drafted - 1) {
+      gate_.Observe(sequence.num_accepted == sequence.num_drafted,
+                    prior(sequence.drafter).RateAt(0, nullptr));
+    }
   }
   if (was_on_) {
     probe_interval_ = kFirstProbeInterval;
@@ -482,7 +484,9 @@ void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
       num_off_ = 0;
     }
   }
-  costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
+  const double moved = costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
+  // What a step without drafts takes is then only inferred.
+  if (moved != 1) num_suspect_ = std::max(num_suspect_, 2);
   for (const DraftPass& pass : outcome.passes) {
     costs_.ObserveDraft(pass);
     if (pass.is_catch_up || pass.num_rows > 3 * pass.num_sequences + kSmallGap)

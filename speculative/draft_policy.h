@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/speculation.h"
 #include "speculative/acceptance.h"
+#include "speculative/confidence_gate.h"
 #include "speculative/cost_model.h"
 #include "speculative/draft_ledger.h"
 #include "speculative/draft_planner.h"
@@ -56,6 +57,7 @@ struct StepOutcome {
     int num_context = 0;
     int match_length = 0;                  // of its choice
     bool is_fixed = false;                 // its request's mode
+    bool was_unsure = false;               // it proposed less than it might, behind an unsure token
     AcceptanceHistory* history = nullptr;  // of this drafter and sequence; updated here
   };
   std::span<const Sequence> sequences = {};  // those that wanted a token
@@ -122,6 +124,7 @@ class DraftPolicy {
   CostModel costs_;
   DraftLedger ledger_;
   DraftRates rates_;
+  ConfidenceGate gate_;
   DraftPlanner planner_;
   std::vector<DraftSource> sources_;  // of the step being decided
   std::vector<int> num_drafts_;       // by source
