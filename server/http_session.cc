@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 #include <boost/asio/async_result.hpp>
@@ -43,12 +42,12 @@ HttpReply RunSafely(const HttpHandler& handler, const HttpRequest& request) {
 
 HttpSession::HttpSession(Strand strand, std::unique_ptr<Transport> transport,
                          const SessionContext& context)
-    : strand_(strand),
+    : strand_(std::move(strand)),
       transport_(std::move(transport)),
       context_(context),
       parser_(context.options->limits),
-      deadline_(strand),
-      silence_(strand) {}
+      deadline_(strand_),
+      silence_(strand_) {}
 
 void HttpSession::Start(std::function<void()> done) {
   asio::co_spawn(
@@ -78,9 +77,9 @@ void HttpSession::CloseWhenIdle() {
 HttpSession::Task HttpSession::Wait() {
   num_unyielded_bytes_ = 0;
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      [this](auto&& handler) {
+      [this](auto handler) {
         // Shared because std::function copies; it is called once.
-        auto shared = std::make_shared<std::decay_t<decltype(handler)>>(std::move(handler));
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         waiter_ = [shared] { std::move (*shared)(); };
       },
       asio::use_awaitable);
