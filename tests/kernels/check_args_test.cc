@@ -49,6 +49,34 @@ TEST(CheckArgsDeathTest, BatchMustFitThePlan) {
   EXPECT_DEATH(CheckArgs(shape, limits), "check failed");
 }
 
+TEST(CheckArgsDeathTest, DraftRowsLieWithinTheDraftLogits) {
+  const Tensor logits(DType::kF32, {2, 9});
+  const Tensor draft_logits(DType::kF32, {3, 9});
+  const std::vector<SampleRow> rows(2);
+  const std::vector<int32_t> offsets = {0, 2};
+  const std::vector<int32_t> drafts = {1, -1};
+  std::vector<int32_t> tokens(2), accepted(1);
+  SampleVerifyArgs args = {.logits = logits.view(),
+                           .survivors = {},
+                           .rows = rows,
+                           .row_offsets = offsets,
+                           .drafts = drafts,
+                           .draft_logits = draft_logits.view(),
+                           .mode = VerifyMode::kRejection,
+                           .token_ids = tokens,
+                           .num_accepted = accepted};
+  EXPECT_DEATH(CheckArgs(args), "check failed");  // every row says where its draft came from
+  const std::vector<int32_t> beyond = {3, -1};
+  args.draft_rows = beyond;
+  EXPECT_DEATH(CheckArgs(args), "a row of draft_logits");
+  const std::vector<int32_t> last = {2, -1};
+  args.draft_rows = last;
+  CheckArgs(args);
+  const Tensor narrow(DType::kF32, {3, 8});
+  args.draft_logits = narrow.view();
+  EXPECT_DEATH(CheckArgs(args), "check failed");
+}
+
 TEST(CheckArgs, AcceptsWhatFits) {
   const Tensor x(DType::kBF16, {3, 8});
   const Tensor half(DType::kF32, {3, 4});

@@ -29,6 +29,8 @@ TEST(Philox, NamesGiveDistinctWords) {
   EXPECT_NE(words, NoiseWords(key, 4, NoisePurpose::kTarget, 5));
   EXPECT_NE(words, NoiseWords(key, 3, NoisePurpose::kDraft, 5));
   EXPECT_NE(words, NoiseWords(key, 3, NoisePurpose::kTarget, 6));
+  EXPECT_EQ(DraftNoise(0), NoisePurpose::kDraft);
+  EXPECT_NE(NoiseWords(key, 3, DraftNoise(0), 5), NoiseWords(key, 3, DraftNoise(1), 5));
   EXPECT_EQ(words, NoiseWords(key, 3, NoisePurpose::kTarget, 5));
 }
 

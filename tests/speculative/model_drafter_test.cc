@@ -303,6 +303,34 @@ TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
   }
 }
 
+// More sequences than one slice of logits holds: kept rows go on from slice to slice, past greedy
+// neighbours that keep none.
+TEST(ModelDrafterTest, KeepsRowsAcrossSlices) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
+            Options({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
+  std::vector<PairSequence> sequences;
+  for (uint32_t seed = 0; seed < 9; ++seed) {
+    const float temperature = seed % 2 == 1 ? 0.0f : 0.5f;
+    sequences.push_back(pair.NewSequence(SomeTokens(10, kVocab, seed),
+                                         {.temperature = temperature, .seed = seed}, 6));
+    sequences.back().num_drafts = 1;
+  }
+  std::vector<DraftTask> tasks;
+  for (PairSequence& sequence : sequences) tasks.push_back(pair.TaskOf(sequence));
+  pair.drafter().Propose(tasks);
+  const TensorView kept = pair.target().runner().draft_logits();
+  for (size_t s = 0; s < 9; ++s) {
+    ASSERT_EQ(tasks[s].num_drafts, 1);
+    const int32_t row = tasks[s].draft_rows[0];
+    EXPECT_EQ(row, s % 2 == 1 ? -1 : static_cast<int32_t>(s / 2));
+    if (row < 0) continue;
+    const Rows logits = pair.draft().Logits(sequences[s].tokens, 64);
+    for (size_t id = 0; id < kVocab; ++id) {
+      EXPECT_EQ(kept.Row<float>(row)[id], logits.back()[id] / 0.5f);
+    }
+  }
+}
+
 // A target whose table has more ids than the draft's: those have no chance as drafts.
 TEST(ModelDrafterTest, IdsTheDraftLacksAreNeverProposed) {
   const TestFolder wide("_target");

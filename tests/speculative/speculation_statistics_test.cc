@@ -18,12 +18,12 @@ namespace {
 
 constexpr int kBatch = 64;
 
-TestModelOptions Options(VerifyMode mode) {
+TestModelOptions Options(VerifyMode mode, int max_logit_rows = 512) {
   return {.backend = "cpu",
           .num_blocks = 256,
           .limits = {.max_rows = 1024,
                      .max_sequences = kBatch,
-                     .max_logit_rows = 512,
+                     .max_logit_rows = max_logit_rows,
                      .max_context = 128,
                      .verify_mode = mode}};
 }
@@ -69,6 +69,7 @@ struct Case {
   SamplingParams sampling;
   int max_drafts;
   float min_confidence;
+  int max_logit_rows = 512;
 };
 
 // What `num_samples` requests said that differ in their seeds alone, kLength tokens of each. Each
@@ -134,7 +135,7 @@ class SpeculationModesTest : public SpeculationStatisticsTest,
 
 TEST_P(SpeculationModesTest, SequencesFollowTheTarget) {
   const Case& test = GetParam();
-  Pair pair(target_.path(), draft_.path(), Options(test.mode));
+  Pair pair(target_.path(), draft_.path(), Options(test.mode, test.max_logit_rows));
   const std::vector<double> exact = ExactSequences(pair.target(), test.sampling);
   const std::vector<double> of_draft = ExactSequences(pair.draft(), test.sampling);
   const std::vector<int> counts = Count(SampleSequences(pair, test, 16000));
@@ -190,6 +191,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"rejection_min_p", VerifyMode::kRejection, {.temperature = 1, .min_p = 0.1f}, 1, 0},
         Case{"rejection_penalties", VerifyMode::kRejection, Penalties(), 3, 0},
         Case{"rejection_unsure", VerifyMode::kRejection, {.temperature = 1}, 4, 0.3f},
+        // Fewer rows than drafts are wanted: some go without, and the rest is judged in slices.
+        Case{"rejection_slices", VerifyMode::kRejection, {.temperature = 1}, 3, 0, 48},
         Case{"coupled", VerifyMode::kCoupled, {.temperature = 0.8f}, 3, 0.2f}),
     [](const testing::TestParamInfo<Case>& test) { return std::string(test.param.name); });
 
