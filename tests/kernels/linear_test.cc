@@ -86,8 +86,8 @@ TEST_P(LinearTest, MatchesTheSumForAllShapes) {
       CheckLinear(*backend_, {70}, 65, rows, stored, format, true, DType::kF32);
     }
     // More than one block of k, the last one short and odd.
-    for (const int64_t rows : {3, 9, 25, 60}) {
-      CheckLinear(*backend_, {40}, 4099, rows, stored, format, false, DType::kF32);
+    for (const int64_t rows : {9, 25, 60}) {
+      CheckLinear(*backend_, {33}, 2051, rows, stored, format, false, DType::kF32);
     }
   }
 }
