@@ -303,6 +303,32 @@ TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
   }
 }
 
+// What a sequence says in rejection mode depends on its seed and on how much was drafted when, not
+// on its neighbours; greedy requests say what they always say.
+TEST(ModelDrafterTest, RejectionReplaysWithTheSameDepths) {
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
+            Options({.verify_mode = VerifyMode::kRejection}));
+  const auto generate = [&](int num_neighbours, float temperature, int depth) {
+    std::vector<PairSequence> sequences;
+    for (int s = 0; s <= num_neighbours; ++s) {
+      const auto seed = static_cast<uint32_t>(s);
+      sequences.push_back(pair.NewSequence(SomeTokens(12, kVocab, seed),
+                                           {.temperature = temperature, .seed = seed}, 52));
+    }
+    std::vector<PairSequence*> all;
+    for (PairSequence& sequence : sequences) all.push_back(&sequence);
+    for (int step = 0; sequences[0].output().size() < 40; ++step) {
+      for (PairSequence& sequence : sequences) sequence.num_drafts = (step * depth) % 4;
+      pair.Step(all);
+      std::erase_if(all, [](const PairSequence* s) { return s->output().size() > 44; });
+    }
+    const auto output = sequences[0].output().first(40);
+    return std::vector<int32_t>(output.begin(), output.end());
+  };
+  EXPECT_EQ(generate(0, 1, 1), generate(3, 1, 1));
+  EXPECT_EQ(generate(0, 0, 1), generate(0, 0, 3));
+}
+
 // More sequences than one slice of logits holds: kept rows go on from slice to slice, past greedy
 // neighbours that keep none.
 TEST(ModelDrafterTest, KeepsRowsAcrossSlices) {
