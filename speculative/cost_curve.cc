@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
 
 namespace runahead {
 namespace {
@@ -18,10 +21,14 @@ constexpr double kMemory = 512;          // passes the context's share is learne
 constexpr double kMinSpread = 4096;      // tokens squared: less variation of context says nothing
 constexpr double kMaxDeviation = 0.3;    // of a mean: more is a spike, not context
 constexpr int kWellKnown = 6;            // passes
-constexpr double kDrift = 0.05;          // more than noise moves a median's running mean
-constexpr int kDriftPasses = 12;
-constexpr double kFreshAge = 64;  // passes of others after which a knot starts to be doubted
+constexpr double kDrift = 0.1;       // share of its usual time that a bucket drifts by, at least
+constexpr double kUsualStep = 0.05;  // of the running mean of what is usual
+constexpr double kFreshAge = 64;     // passes of others after which a knot starts to be doubted
 constexpr double kForgetting = 1.0 / 1024;  // doubt per pass that a knot was not seen
+constexpr int kSurePasses = 3;              // after which a bucket is taken at its word,
+constexpr double kSureAge = 160;            // for so many passes of others
+constexpr double kTolerance = 1.05;
+constexpr double kLeastShare = 0.05;  // of a pass is not context, whatever was learned
 constexpr double kMaxDoubt = 0.5;
 // Below the first knot, and beyond the last where the one before it was not measured: the part of
 // its time that is proportional to rows.
@@ -65,7 +72,6 @@ void CostCurve::Seed(int num_rows, int64_t num_context, double seconds) {
 double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
   Bucket& bucket = buckets_[BucketOf(num_rows)];
   const auto context = static_cast<double>(num_context);
-  const double before = bucket.seconds;
   bucket.seen_at = ++num_observed_;
   bucket.last[static_cast<size_t>(bucket.num_observed % kNumLast)] = seconds;
   ++bucket.num_observed;
@@ -87,13 +93,27 @@ double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
     bucket.context += step * (context - bucket.context);
     bucket.seconds += step * (typical - bucket.seconds);
   }
-  const double factor = bucket.seconds / before;
-  // What followed one excursion must follow its way back too, however small the steps.
-  if (std::abs(factor - 1) > kDrift) bucket.num_drifting = kDriftPasses;
-  const bool is_drift = bucket.num_observed > kWellKnown && bucket.num_drifting-- > 0;
-  if (is_drift) ScaleOthers(factor, &bucket);
+  const double factor = Drift(bucket);
+  if (factor != 1) ScaleOthers(factor, &bucket);
   RebuildKnots();
-  return is_drift ? factor : 1;
+  return factor;
+}
+
+// The machine changed where four of the last five passes say so; spikes are not that many. Small
+// changes of one bucket are its own.
+double CostCurve::Drift(Bucket& bucket) {
+  if (bucket.num_observed < kWellKnown) {
+    bucket.usual = bucket.seconds;
+    return 1;
+  }
+  std::array<double, kNumLast> last = bucket.last;
+  std::ranges::sort(last);
+  const double typical = last[kNumLast / 2];
+  if (last[1] > (1 + kDrift) * bucket.usual || last[kNumLast - 2] < (1 - kDrift) * bucket.usual) {
+    return typical / std::exchange(bucket.usual, typical);
+  }
+  bucket.usual += kUsualStep * (bucket.seconds - bucket.usual);
+  return 1;
 }
 
 void CostCurve::Scale(double factor) {
@@ -105,6 +125,7 @@ void CostCurve::ScaleOthers(double factor, const Bucket* seen) {
   for (Bucket& bucket : buckets_) {
     if (&bucket == seen) continue;
     bucket.seconds *= factor;
+    bucket.usual *= factor;
     for (double& seconds : bucket.last) seconds *= factor;
   }
 }
@@ -119,39 +140,33 @@ void CostCurve::LearnContext(const Bucket& bucket, int64_t num_context, double s
   context_seconds_ = std::max(0.0, context_products_ / (context_squares_ + kMinSpread * kMemory));
 }
 
-// Pools neighbours that contradict "more rows take no less time", weighted by how much is known
-// and how lately.
+// What was measured often and lately counts as it is. The rest is kept between those, and rising.
 void CostCurve::RebuildKnots() {
-  std::array<double, kNumBuckets> weights;
   num_knots_ = 0;
-  size_t num_pools = 0;
-  std::array<Knot, kNumBuckets> pools;  // rows: number of knots pooled
   for (const Bucket& bucket : buckets_) {
-    if (bucket.num_observed == 0 && !bucket.is_seeded) continue;
     const bool is_measured = bucket.num_observed > 0;
+    if (!is_measured && !bucket.is_seeded) continue;
     const auto age = static_cast<double>(num_observed_ - bucket.seen_at);
+    const double doubt =
+        is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxDoubt) : doubt_;
     const double seconds =
-        std::max(bucket.seconds * .05, bucket.seconds - context_seconds_ * bucket.context) *
-        (1 - (is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxDoubt) : doubt_));
-    double weight = is_measured ? std::min(bucket.num_observed, 8) / (1 + age / 64) : 0.01;
-    knots_[num_knots_].rows = bucket.rows;
-    knots_[num_knots_++].is_measured = is_measured;
-    Knot pool = {.rows = 1, .seconds = seconds};
-    while (num_pools > 0 && pools[num_pools - 1].seconds > pool.seconds) {
-      --num_pools;
-      const double sum = weights[num_pools] + weight;
-      pool.seconds = (pool.seconds * weight + pools[num_pools].seconds * weights[num_pools]) / sum;
-      pool.rows += pools[num_pools].rows;
-      weight = sum;
-    }
-    weights[num_pools] = weight;
-    pools[num_pools++] = pool;
+        std::max(bucket.seconds * kLeastShare, bucket.seconds - context_seconds_ * bucket.context);
+    knots_[num_knots_++] = {.rows = bucket.rows,
+                            .seconds = seconds * (1 - doubt),
+                            .is_measured = is_measured,
+                            .is_sure = bucket.num_observed >= kSurePasses && age <= kSureAge};
   }
-  size_t knot = 0;
-  for (size_t pool = 0; pool < num_pools; ++pool) {
-    for (int i = 0; i < static_cast<int>(pools[pool].rows); ++i) {
-      knots_[knot++].seconds = pools[pool].seconds;
-    }
+  double most = std::numeric_limits<double>::infinity();
+  for (size_t i = num_knots_; i-- > 0;) {
+    Knot& knot = knots_[i];
+    // A little more is noise; much more than more rows take is a mistake of what is seldom seen.
+    knot.seconds = std::min(knot.seconds, knot.is_sure ? most * kTolerance : most);
+    if (knot.is_sure) most = std::min(most, knot.seconds);
+  }
+  double least = 0;
+  for (Knot& knot : std::span(knots_).first(num_knots_)) {
+    if (!knot.is_sure) knot.seconds = std::max(knot.seconds, least);
+    least = std::max(least, knot.seconds);
   }
 }
 

@@ -36,8 +36,8 @@ class CostCurve {
   // Passes observed since the last one at about so many rows.
   int64_t age(int num_rows) const;
 
-  static constexpr int kNumLast = 5;          // passes a knot's median is of
-  static constexpr double kFirstDoubt = 0.2;  // share that a start-up measurement may be off by
+  static constexpr int kNumLast = 5;           // passes a knot's median is of
+  static constexpr double kFirstDoubt = 0.12;  // share that a start-up measurement may be off by
 
  private:
   static constexpr int kExactRows = 32;
@@ -50,17 +50,19 @@ class CostCurve {
     std::array<double, kNumLast> last = {};
     int num_observed = 0;
     bool is_seeded = false;
-    int num_drifting = 0;  // passes to come that move the other buckets along
-    int64_t seen_at = 0;   // in observations of the whole curve
+    double usual = 0;     // seconds, as they were when the other buckets last moved along
+    int64_t seen_at = 0;  // in observations of the whole curve
   };
   struct Knot {
     double rows = 0;
     double seconds = 0;        // of no context
     bool is_measured = false;  // while serving
+    bool is_sure = false;      // often, and lately
   };
 
   static size_t BucketOf(int num_rows);
   void LearnContext(const Bucket& bucket, int64_t num_context, double seconds);
+  static double Drift(Bucket& bucket);
   void RebuildKnots();
   void ScaleOthers(double factor, const Bucket* seen);
 

@@ -16,10 +16,11 @@ void CostModel::SeedDraft(int num_rows, int64_t num_context, Duration time) {
   draft_.Seed(num_rows, num_context, Seconds(time));
 }
 
-void CostModel::ObserveTarget(int num_rows, int64_t num_context, Duration time) {
-  if (num_rows == 0) return;
+double CostModel::ObserveTarget(int num_rows, int64_t num_context, Duration time) {
+  if (num_rows == 0) return 1;
   const double moved = target_.Observe(num_rows, num_context, Seconds(time));
   if (++num_since_draft_ > kUnseenSteps && moved != 1) draft_.Scale(moved);
+  return moved;
 }
 
 void CostModel::ObserveDraft(const DraftPass& pass) {

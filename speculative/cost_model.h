@@ -28,7 +28,8 @@ class CostModel {
   void SeedTarget(int num_rows, int64_t num_context, Duration time);
   void SeedDraft(int num_rows, int64_t num_context, Duration time);
 
-  void ObserveTarget(int num_rows, int64_t num_context, Duration time);
+  // Returns the factor by which the machine seems to have changed, mostly 1.
+  double ObserveTarget(int num_rows, int64_t num_context, Duration time);
   void ObserveDraft(const DraftPass& pass);
 
   // Seconds. Of a draft model that was never measured, a share of the target's.

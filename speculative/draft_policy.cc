@@ -11,14 +11,14 @@ constexpr int kProvenTrials = 12;  // of a drafter, before its rate is believed
 constexpr float kLeastSurvival = 0.03F;
 // A draft model that lags behind by more is caught up only where that is expected to pay.
 constexpr int kSmallGap = 32;
-constexpr int kMaxCatchUp = 256;        // tokens in one step, so that nobody waits long for another
-constexpr int kExpectedLeft = 128;      // tokens a sequence is expected to emit still, if it may
+constexpr int kMaxCatchUp = 256;      // tokens in one step, so that nobody waits long for another
+constexpr int kExpectedLeft = 128;    // tokens a sequence is expected to emit still, if it may
 constexpr double kCatchUpReturn = 2;  // expected, per second of catching up
-constexpr double kMaxUnwritten = 64;    // plain steps of catching up not yet written off
+constexpr double kMaxUnwritten = 64;  // plain steps of catching up not yet written off
 constexpr double kMaxFirstCatchUp = 16;  // plain steps, once in a server's life
 constexpr double kGainToStart = 1.04;    // over no drafts
 constexpr double kGainToGoOn = 1.01;
-constexpr double kPriceStep = 0.25;      // of the running mean of a token's price
+constexpr double kPriceStep = 0.25;  // of the running mean of a token's price
 constexpr int kProbeDrafts = 2;
 constexpr int kFirstProbeInterval = 16;  // steps
 constexpr int kLastProbeInterval = 2048;
@@ -482,6 +482,8 @@ void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
     if (std::abs(num_off_) >= 2) {
       num_suspect_ = 3;
       num_off_ = 0;
+    } else if (num_off_ != 0 && outcome.passes.empty() && was_on_) {
+      num_suspect_ = std::max(num_suspect_, 2);  // one that came only to be measured
     }
   }
   const double moved = costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);

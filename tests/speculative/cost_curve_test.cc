@@ -57,13 +57,35 @@ TEST(CostCurve, FollowsALastingChangeWithinAFewPasses) {
   EXPECT_NEAR(curve.At(4, 0), 2.0, 0.1);
 }
 
-TEST(CostCurve, SaysMoreRowsTakeNoLessTime) {
+TEST(CostCurve, SaysFewerRowsTakeHardlyMoreTime) {
   CostCurve curve;
   Observe(curve, 4, 1.2, 5);
   Observe(curve, 5, 1.0, 5);
   Observe(curve, 6, 1.3, 5);
-  for (int rows = 1; rows < 12; ++rows) EXPECT_LE(curve.At(rows, 0), curve.At(rows + 1, 0));
-  EXPECT_NEAR(curve.At(5, 0), 1.1, 0.05);  // both contradicting measurements count
+  EXPECT_LE(curve.At(4, 0), 1.06);
+  EXPECT_DOUBLE_EQ(curve.At(5, 0), 1.0);
+}
+
+// What was seen once, or long ago, gives way to what is known.
+TEST(CostCurve, KeepsTheUncertainBetweenTheCertain) {
+  CostCurve curve;
+  Observe(curve, 4, 1.0, 5);
+  Observe(curve, 5, 9.0);
+  Observe(curve, 6, 0.1);
+  Observe(curve, 7, 1.5, 5);
+  EXPECT_DOUBLE_EQ(curve.At(5, 0), 1.5);
+  EXPECT_DOUBLE_EQ(curve.At(6, 0), 1.5);
+}
+
+TEST(CostCurve, MovesAllWhenTheMachineChanges) {
+  CostCurve curve;
+  Observe(curve, 2, 1.0, 10);
+  Observe(curve, 8, 1.2, 10);
+  Observe(curve, 2, 2.0, 8);
+  EXPECT_NEAR(curve.At(2, 0), 2.0, 0.1);
+  EXPECT_NEAR(curve.At(8, 0), 2.4, 0.15);
+  Observe(curve, 2, 1.0, 8);
+  EXPECT_NEAR(curve.At(8, 0), 1.2, 0.1);
 }
 
 TEST(CostCurve, ServingOverrulesTheStart) {

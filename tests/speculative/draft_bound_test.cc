@@ -18,7 +18,7 @@ namespace {
 constexpr double kMaxLoss = DraftLedger::kMaxLoss;
 // Plain steps that may be lost once: the first credit, a full bucket, the step that overdrew it,
 // and what costs seemed to be before they were measured.
-constexpr double kStartUpSteps = 16;
+constexpr double kStartUpSteps = 20;
 
 // A run is too short for every cell to have found its best; most have.
 constexpr double kLeastQuality = 0.6;
