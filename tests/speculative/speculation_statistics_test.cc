@@ -155,7 +155,7 @@ TEST_F(SpeculationStatisticsTest, SeesABiasOfOnePercent) {
   const Case test = {"power", VerifyMode::kRejection, {.temperature = 1}, 3, 0};
   Pair pair(target_.path(), draft_.path(), Options(test.mode));
   const std::vector<double> exact = ExactSequences(pair.target(), test.sampling);
-  const std::vector<int32_t> samples = SampleSequences(pair, test, 100000);
+  const std::vector<int32_t> samples = SampleSequences(pair, test, 60000);
   const double honest = ChiSquareScore(Count(samples), exact);
   EXPECT_LT(honest, 4);
   std::mt19937 random(1);
