@@ -44,7 +44,10 @@ void GenerateReactor::OnWriteDone(bool ok) {
   std::shared_ptr<Generation> dropped;   // destroyed after the lock
   const std::lock_guard lock(mutex_);
   writing_ = false;
-  if (ok) {
+  // A cancel that came while this write was on its way left the end to us, whether the write made
+  // it or not: a call that never ends would keep the server from ending.
+  const bool was_cancelled = generation_ == nullptr;
+  if (ok && !was_cancelled) {
     Pump();
     return;
   }
@@ -61,7 +64,7 @@ void GenerateReactor::OnCancel() {
   if (dropped != nullptr && deadline_ != kNoDeadline && model_->clock->Now() >= deadline_) {
     KeepUntilFinished(dropped);
   }
-  if (!writing_) End(grpc::Status::CANCELLED);  // else OnWriteDone(false) ends it
+  if (!writing_) End(grpc::Status::CANCELLED);  // else OnWriteDone ends it
 }
 
 void GenerateReactor::OnDone() {

@@ -189,12 +189,14 @@ def test_many_streams_at_once_agree_with_one_alone(api, server):
     pb, pb_grpc = api
     with grpc.insecure_channel(server.grpc_target) as channel:
         stub = pb_grpc.InferenceServiceStub(channel)
-        alone = collect(stub.Chat(chat_request(pb, temperature=1, seed=42, max_tokens=24)))[0]
+        open_question = [{"role": "user", "content": "Tell me a story."}]  # one with many answers
+        alone = collect(stub.Chat(chat_request(pb, open_question, temperature=1, seed=42, max_tokens=24)))[0]
         answers, failures = [], []
 
         def run(seed):
             try:
-                answers.append((seed, collect(stub.Chat(chat_request(pb, temperature=1, seed=seed, max_tokens=24)))[0]))
+                request = chat_request(pb, open_question, temperature=1, seed=seed, max_tokens=24)
+                answers.append((seed, collect(stub.Chat(request))[0]))
             except grpc.RpcError as error:
                 failures.append(error)
 
@@ -222,6 +224,27 @@ def test_health_and_reflection(server):
 
 def test_metrics_reconcile_after_all_this(server):
     assert_metrics_reconcile(server.metrics())
+
+
+def test_no_call_outlives_its_cancel(api):
+    """A cancel may cross the write that is under way. A call that were never done would keep the server from ending."""
+    pb, pb_grpc = api
+    with ServerProcess() as server:
+        def cancel_many(seed):
+            with grpc.insecure_channel(server.grpc_target) as channel:
+                stub = pb_grpc.InferenceServiceStub(channel)
+                for i in range(50):
+                    stream = stub.Chat(chat_request(pb, max_tokens=60, ignore_eos=True, temperature=1, seed=seed))
+                    for _ in range(i % 7 + 1):
+                        next(stream)
+                    stream.cancel()
+
+        threads = [threading.Thread(target=cancel_many, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.terminate() == 0
 
 
 def test_api_keys(api):
