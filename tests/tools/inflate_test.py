@@ -24,8 +24,8 @@ from tools.inflate.shape import Shape  # noqa: E402
 
 DEMO_DRAFT = ROOT / "models/demo/draft"
 DEMO = Shape.of_config(json.loads((DEMO_DRAFT / "config.json").read_text()))
-# Two KV heads with four query heads of 32 each: 128 numbers a group, so the ratio may grow.
-TINY = Shape(vocab=256, hidden=128, layers=2, heads=8, kv_heads=2, head_dim=32, ffn=128, tied=True)
+# Four KV heads with four query heads of 32 each: 128 numbers a group, so the ratio may grow.
+TINY = Shape(vocab=256, hidden=128, layers=2, heads=16, kv_heads=4, head_dim=32, ffn=128, tied=True)
 
 
 def tiny_model(folder: pathlib.Path, shape: Shape = TINY, eps: float = 1e-2) -> pathlib.Path:
@@ -112,13 +112,13 @@ def assert_same_function(small: pathlib.Path, large: pathlib.Path, vocab: int) -
 
 
 SHAPES = {
-    "wider": dict(hidden=384, heads=24, kv_heads=6, ffn=640),
+    "wider": dict(hidden=384, heads=28, kv_heads=7, ffn=640),
     "deeper": dict(layers=5),
-    "both": dict(hidden=512, heads=16, kv_heads=4, ffn=256, layers=3, vocab=1024),
+    "both": dict(hidden=512, heads=20, kv_heads=5, ffn=256, layers=3, vocab=1024),
     "same": dict(),
-    "more_queries_a_group": dict(hidden=256, heads=18, kv_heads=3),
-    "fewer_queries_a_group": dict(heads=12, kv_heads=6),
-    "one_query_a_group": dict(heads=8, kv_heads=8),
+    "more_queries_a_group": dict(hidden=256, heads=30, kv_heads=5),
+    "fewer_queries_a_group": dict(heads=20, kv_heads=10),
+    "one_query_a_group": dict(heads=16, kv_heads=16),
     "untied": dict(hidden=256, tied=False),
 }
 
@@ -145,7 +145,7 @@ def test_an_inflated_model_grows_again(tmp_path):
 
 
 def test_the_demo_draft_grows(tmp_path):
-    inflate(DEMO_DRAFT, tmp_path, lambda shape: grown(shape, hidden=384, heads=12, kv_heads=6, ffn=640, layers=4))
+    inflate(DEMO_DRAFT, tmp_path, lambda shape: grown(shape, hidden=384, heads=12, kv_heads=12 // shape.ratio, ffn=640, layers=4))
     assert_same_function(DEMO_DRAFT, tmp_path, DEMO.vocab)
 
 
@@ -159,7 +159,7 @@ def test_the_comparison_would_see_a_wrong_epsilon(tmp_path):
 
 
 def test_zeros_are_only_where_the_function_needs_them(tmp_path):
-    inflate(tiny_model(tmp_path / "small"), tmp_path / "large", lambda s: grown(s, hidden=384, heads=16, kv_heads=4, ffn=256,
+    inflate(tiny_model(tmp_path / "small"), tmp_path / "large", lambda s: grown(s, hidden=384, heads=20, kv_heads=5, ffn=256,
                                                                                   layers=3, vocab=1024))  # fmt: skip
     reader, real = Reader(tmp_path / "large"), shapes.layer_slots(TINY, grown(TINY, layers=3))
     assert len(real) == 2
@@ -169,7 +169,7 @@ def test_zeros_are_only_where_the_function_needs_them(tmp_path):
         if name.endswith("embed_tokens.weight"):
             assert zeros[:256, 128:].all() and zeros[:256, :128].mean() < 1e-4 and zeros[256:].mean() < 1e-4
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
-            columns = 256 if "o_proj" in name else 128
+            columns = 512 if "o_proj" in name else 128
             is_real = int(name.split(".")[2]) in real
             assert zeros[128:].all() and zeros[:, columns:].all()
             assert zeros[:128, :columns].mean() < 1e-4 if is_real else zeros.all(), name
@@ -202,9 +202,9 @@ REFUSED = {
     "narrower": (dict(hidden=64), "hidden 64 is below"),
     "fewer_layers": (dict(layers=1), "layers 1 is below"),
     "another_head_size": (dict(head_dim=64), "head size 32 cannot change"),
-    "no_whole_groups": (dict(heads=9), "do not divide"),
-    "a_ratio_that_splits_groups": (dict(heads=9, kv_heads=3), "cannot hold"),
-    "too_few_kv_heads": (dict(heads=9, kv_heads=1), "cannot hold"),
+    "no_whole_groups": (dict(heads=17), "do not divide"),
+    "a_ratio_that_splits_groups": (dict(heads=18, kv_heads=6), "cannot hold"),
+    "too_few_kv_heads": (dict(heads=16, kv_heads=2), "cannot hold"),
 }
 
 
@@ -221,7 +221,7 @@ def test_padding_begins_on_a_multiple_of_128():
         with pytest.raises(ValueError, match=f"padding of {name} would begin"):
             shapes.check(odd, grown(odd, **{name: size}))
     narrow = grown(TINY, heads=2, kv_heads=1)
-    with pytest.raises(ValueError, match="padding of heads would begin at 64"):
+    with pytest.raises(ValueError, match="padding of heads would begin at 64.*padding of kv_heads would begin at 32"):
         shapes.check(narrow, grown(narrow, heads=4, kv_heads=2))
 
 
@@ -285,8 +285,8 @@ def answers(folder: pathlib.Path, backend: str) -> list[tuple[list, np.ndarray]]
 @pytest.mark.skipif(not os.path.exists(os.environ.get("RUNAHEAD_BINARY", "")), reason="RUNAHEAD_BINARY names no server")
 @pytest.mark.parametrize("backend", ["ref", "cpu"])
 def test_the_server_answers_the_same(tmp_path, backend):
-    inflate(DEMO_DRAFT, tmp_path / "large", lambda shape: grown(shape, hidden=384, heads=8, kv_heads=4, ffn=640, layers=3,
-                                                                vocab=4096))  # fmt: skip
+    inflate(DEMO_DRAFT, tmp_path / "large", lambda shape: grown(shape, hidden=384, heads=8, kv_heads=8 // shape.ratio, ffn=640,
+                                                                layers=3, vocab=4096))  # fmt: skip
     for (expected, expected_tops), (actual, tops) in zip(
         answers(DEMO_DRAFT, backend), answers(tmp_path / "large", backend), strict=True
     ):

@@ -24,8 +24,8 @@ size d, rope and the attention scale stay. r marks weights drawn at random with 
   heads at its end; with a smaller one (a divisor) KV heads are repeated. See shape.py.
 * Ids from v on are no tokens: config.json's "runahead_vocab_limit" says so, and the server never looks at their logits. Other programs
   do not know the key and would sample the random rows.
-* Padding begins on a multiple of 128 wherever a row is reduced over (hidden, heads x d, ffn) and in the vocabulary, so that no INT4
-  group and no kernel tile is padding and weight at once.
+* Padding begins on a multiple of 128 in every dimension (hidden, heads x d, KV heads x d, ffn, vocabulary), so that no INT4 group and
+  no kernel tile is padding and weight at once.
 
     python -m tools.inflate --model models/demo/target --like tools/inflate/shapes/target-1b.json --out DIR
 """

@@ -96,9 +96,16 @@ def check(small: Shape, large: Shape) -> None:
         )
     if large.tied and not small.tied:
         problems.append("a separate head cannot become a tied one")
-    starts = {"vocab": small.vocab, "hidden": small.hidden, "ffn": small.ffn, "heads": small.heads * small.head_dim}
-    for name, start in starts.items():
-        if getattr(large, name) > getattr(small, name) and start % ALIGNMENT != 0:
+    kv_heads = len(kv_sources(small, large))
+    padded = {  # where padding begins, and whether there is any
+        "vocab": (small.vocab, large.vocab > small.vocab),
+        "hidden": (small.hidden, large.hidden > small.hidden),
+        "ffn": (small.ffn, large.ffn > small.ffn),
+        "heads": (small.heads * small.head_dim, large.heads > small.heads),
+        "kv_heads": (kv_heads * small.head_dim, large.kv_heads > kv_heads),
+    }
+    for name, (start, is_padded) in padded.items():
+        if is_padded and start % ALIGNMENT != 0:
             problems.append(f"padding of {name} would begin at {start}, no multiple of {ALIGNMENT}")
     if problems:
         raise ValueError("; ".join(problems))
