@@ -22,6 +22,16 @@ At every scrape, because the counts of a model are taken together under one lock
 where `waiting` and `running` are counted from the queue and the running set. A request with n choices is one
 request. Histogram buckets of times resolve 1 ms and less.
 
+The series of drafts have vLLM's names behind `runahead_spec_decode_`. By drafter, the counts by position add up to the
+totals, and the histogram of acceptance lengths has as many entries as there were drafts and their accepted tokens as its sum.
+The share of drafts that is accepted, and the tokens a step gives a sequence:
+
+    sum(rate(runahead_spec_decode_accepted_tokens_total[5m])) / sum(rate(runahead_spec_decode_draft_tokens_total[5m]))
+    rate(runahead_spec_decode_tokens_per_step_sum[5m]) / rate(runahead_spec_decode_tokens_per_step_count[5m])
+
+They count what the engine did; a request's `usage` ends at its stop string, and what was accepted behind it is also among the
+discarded tokens.
+
 | name | type | labels | meaning |
 |---|---|---|---|
 """
