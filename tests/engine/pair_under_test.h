@@ -54,6 +54,21 @@ class ModelPair {
   ModelRunner& target() { return target_.runner(); }
   StepRunner& draft() { return draft_runner_; }
 
+  // Fills both caches with what nobody may read. Without it a row left from an earlier test of the
+  // same requests could stand for one that was never computed.
+  void PoisonCaches() {
+    for (KvCache* cache : {&target_.cache(), &draft_cache_}) {
+      for (int i = 0; i < cache->shape().num_layers; ++i) {
+        for (const TensorView& rows : {cache->layer(i).k, cache->layer(i).v}) {
+          const std::vector<float> poison(static_cast<size_t>(rows.NumBytes()) / sizeof(float),
+                                          37.0f);
+          target_.backend().CopyToDevice(rows.data, poison.data(), rows.NumBytes());
+        }
+      }
+    }
+    target_.backend().Wait(target_.backend().Record());
+  }
+
   EngineConfig Config() const {
     EngineConfig config;
     config.eos_token_ids = {2};

@@ -167,7 +167,7 @@ class SpeculationEquality : public testing::Test {
     const auto [found, is_new] = references_.try_emplace({i, is_greedy});
     if (is_new) {
       const Request request = RequestOf(i, is_greedy);
-      LoopUnderTest loop(itself_.target(), itself_.Config());
+      LoopUnderTest loop(alone_.target(), alone_.Config());
       Client client = loop.Submit(request);
       loop.RunUntilIdle();
       found->second = AnswerOf(client, request.num_choices);
@@ -191,6 +191,7 @@ class SpeculationEquality : public testing::Test {
 
   void Run(const Case& tested) {
     ModelPair& pair = tested.who == Who::kItself ? itself_ : other_;
+    pair.PoisonCaches();
     const EngineConfig config = ConfigOf(tested, pair);
     ManualClock clock;
     TimedRunner target(pair.target(), clock, microseconds(1000), microseconds(20));
@@ -246,6 +247,7 @@ class SpeculationEquality : public testing::Test {
     if (tested.depth == 0) num_by_policy_ += totals.drafted;
   }
 
+  ModelPair alone_{"llama_gqa", "llama_gqa"};
   ModelPair itself_{"llama_gqa", "llama_gqa"};
   ModelPair other_{"llama_gqa", "qwen3_norm"};
   std::map<std::pair<int, bool>, Answer> references_;

@@ -166,6 +166,7 @@ TEST_P(SpeculationFuzzOfModels, AFreshDraftModelSaysTheSame) {
   config.enable_prefix_cache = GetParam() % 2 == 0;
   config.speculation.drafters = {DrafterKind::kModel, DrafterKind::kNgram,
                                  DrafterKind::kPrediction};
+  pair.PoisonCaches();
   LoopUnderTest test(pair.target(), config, 1, {.model = &checked, .decider = &decider}, &clock);
   RandomClients clients(test, AloneByPair(alone), GetParam(),
                         {.vocab_size = pair.vocab_size(), .speculates = true});
@@ -176,7 +177,9 @@ TEST_P(SpeculationFuzzOfModels, AFreshDraftModelSaysTheSame) {
   const MetricsSnapshot counts = test.metrics.Snapshot();
   ExpectDraftsAddUp(counts);
   EXPECT_EQ(counts.used_blocks, 0);
-  EXPECT_GT(counts.preemptions, 0u);
+  if (RUNAHEAD_MATRIX_STRIDE == 1) {
+    EXPECT_GT(counts.preemptions, 0u);
+  }
   EXPECT_GT(checked.num_checked(), kOperations / 6);
 }
 

@@ -71,6 +71,7 @@ class SpeculationReplay : public testing::Test {
     config.max_num_batched_tokens = 24 + static_cast<int>(random() % 200);
     config.enable_prefix_cache = random() % 2 == 0;
     config.speculation.drafters = std::move(drafters);
+    pair_.PoisonCaches();
     LoopUnderTest loop(target, config, 1, {.model = &model}, &clock);
     std::vector<Client> clients;
     for (const Request& request : requests) {
