@@ -467,10 +467,10 @@ void Bench::Steps() {
   std::printf("\n%-5s %9s %9s %8s %8s %8s %8s\n", "step", "ms", "tokens/s", "GB/s", "bw", "of bw",
               "of first");
   for (const Sample& sample : samples) {
-    const int each = std::min(sample.rows, flags_.rows_each);
+    const int num_sequences = sample.rows / std::min(sample.rows, flags_.rows_each);
     const double seconds = median(sample.seconds);
     const double read = static_cast<double>(model->bytes) +
-                        4.0 * kLayers * kKvHeads * kHeadDim * flags_.context * (sample.rows / each);
+                        4.0 * kLayers * kKvHeads * kHeadDim * flags_.context * num_sequences;
     std::printf("%-5d %9.2f %9.1f %8.1f %8.1f %7.1f%% %8.2f\n", sample.rows, seconds * 1e3,
                 sample.rows / seconds, read / seconds * 1e-9, bandwidth * 1e-9,
                 100 * read / seconds / bandwidth, median(sample.ratios));

@@ -56,7 +56,7 @@ struct Sequences {
   std::vector<SequenceRun> runs;
 };
 
-void BM_HostTime(benchmark::State& state, SamplingParams sampling) {
+void BM_HostTime(benchmark::State& state, const SamplingParams& sampling) {
   ForwardingBackend backend(MakeBackend("cpu", {}).value());
   const auto transformer =
       Transformer::Load(backend,

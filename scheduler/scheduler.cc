@@ -39,7 +39,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, BlockPool& pool, PrefixCache
 
 Scheduler::~Scheduler() = default;
 
-Status Scheduler::Add(RequestSpec spec) {
+Status Scheduler::Add(const RequestSpec& spec) {
   RA_CHECK(!in_step_, "messages are handled between steps");
   RA_CHECK(spec.num_choices >= 1 && spec.max_tokens >= 0 && !spec.prompt.empty());
   const int num_prompt_tokens = static_cast<int>(spec.prompt.size());

@@ -81,7 +81,7 @@ class Scheduler {
 
   // kInvalidArgument (context_length_exceeded) where the prompt leaves no room for a token in the
   // context, or would not fit the whole KV cache. The queue's bound is the engine's affair.
-  Status Add(RequestSpec spec);
+  Status Add(const RequestSpec& spec);
 
   // `limits` names running sequences, each at most once; others draft nothing.
   Batch Schedule(TimePoint now, std::span<const DraftLimit> limits = {});

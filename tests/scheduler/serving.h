@@ -51,7 +51,7 @@ class Serving {
     spec.id = RequestId{id};
     spec.arrival = now;
     specs[id] = spec;
-    EXPECT_TRUE(scheduler.Add(std::move(spec)).ok());
+    EXPECT_TRUE(scheduler.Add(spec).ok());
     return id;
   }
 
