@@ -1,6 +1,6 @@
 #include "text/stop_matcher.h"
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "gtest/gtest.h"
@@ -125,11 +125,11 @@ TEST(StopMatcher, TenThousandStringsAreFine) {
     for (int k = 0; k < 16; ++k) s.push_back(static_cast<char>(' ' + random() % 90));
     strings.push_back(std::move(s));
   }
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor: a busy machine takes none away
   const StopStrings compiled(strings);
   const std::string text(1 << 20, 's');
   EXPECT_EQ(Feed(compiled, text + strings[1234], false, random), (Outcome{text, 1234}));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_LT((std::clock() - start) / CLOCKS_PER_SEC, 5);
 }
 
 }  // namespace
