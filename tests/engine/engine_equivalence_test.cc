@@ -9,6 +9,7 @@
 
 #include "answer.h"
 #include "loop_fixture.h"
+#include "poison_cache.h"
 #include "tests/model/test_model.h"
 
 namespace runahead {
@@ -28,6 +29,8 @@ class EngineEquivalence : public testing::TestWithParam<Device> {
                                            .num_threads = 2,
                                            .weights = GetParam().weights,
                                            .kv = GetParam().kv}) {}
+
+  void Poison() { PoisonCache(model_.backend(), model_.cache()); }
 
   EngineConfig Config() const {
     EngineConfig config;
@@ -124,18 +127,21 @@ TEST_P(EngineEquivalence, NoCompanyChangesAnAnswer) {
   EXPECT_EQ(alone[0].tokens[0].size(), 36u);
 
   {
+    Poison();
     LoopUnderTest loop(model_.runner(), Config());
     ExpectSame(Serve(loop, requests), alone, "one batch");
   }
   {
     EngineConfig config = Config();
     config.max_num_batched_tokens = 7;  // chunks, mixed with decodes
+    Poison();
     LoopUnderTest loop(model_.runner(), config);
     ExpectSame(Serve(loop, requests, 2), alone, "small chunks, one after the other");
   }
   {
     EngineConfig config = Config();
     config.enable_prefix_cache = true;
+    Poison();
     LoopUnderTest loop(model_.runner(), config);
     ExpectSame(Serve(loop, requests, 1), alone, "prefix cache");
     ExpectSame(Serve(loop, requests), alone, "prefix cache, every prompt seen before");
@@ -145,6 +151,7 @@ TEST_P(EngineEquivalence, NoCompanyChangesAnAnswer) {
     EngineConfig config = Config();
     config.num_blocks = 10;  // 160 tokens for eleven sequences of 56 to 88
     config.enable_prefix_cache = with_cache;
+    Poison();
     LoopUnderTest loop(model_.runner(), config);
     ExpectSame(Serve(loop, requests), alone, "preemption");
     EXPECT_GT(loop.metrics.Snapshot().preemptions, 0u);

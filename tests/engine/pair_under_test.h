@@ -13,6 +13,7 @@
 #include "kernels/registry.h"
 #include "loop_fixture.h"
 #include "model/model_runner.h"
+#include "poison_cache.h"
 #include "speculative/model_drafter.h"
 #include "tests/model/test_model.h"
 
@@ -54,19 +55,9 @@ class ModelPair {
   ModelRunner& target() { return target_.runner(); }
   StepRunner& draft() { return draft_runner_; }
 
-  // Fills both caches with what nobody may read. Without it a row left from an earlier test of the
-  // same requests could stand for one that was never computed.
   void PoisonCaches() {
-    for (KvCache* cache : {&target_.cache(), &draft_cache_}) {
-      for (int i = 0; i < cache->shape().num_layers; ++i) {
-        for (const TensorView& rows : {cache->layer(i).k, cache->layer(i).v}) {
-          const std::vector<float> poison(static_cast<size_t>(rows.NumBytes()) / sizeof(float),
-                                          37.0f);
-          target_.backend().CopyToDevice(rows.data, poison.data(), rows.NumBytes());
-        }
-      }
-    }
-    target_.backend().Wait(target_.backend().Record());
+    PoisonCache(target_.backend(), target_.cache());
+    PoisonCache(target_.backend(), draft_cache_);
   }
 
   EngineConfig Config() const {
