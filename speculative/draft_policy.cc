@@ -21,17 +21,12 @@ constexpr double kGainToGoOn = 1.01;
 constexpr double kPriceStep = 0.25;  // of the running mean of a token's price
 constexpr int kProbeDrafts = 2;
 constexpr int kFirstProbeInterval = 16;  // steps
-constexpr int kLastProbeInterval = 2048;
-constexpr int kOnProbeInterval = 48;  // of sequences left out while others draft
+constexpr int kOnProbeInterval = 48;     // of sequences left out while others draft
 constexpr int kDeeperProbeInterval = 24;
 constexpr double kProbeCredit = 0.25;  // share of the ledger's credit that a probe may cost
-constexpr double kSurprising = 0.25;   // rate below which an accepted draft is a surprise
 constexpr double kPlainShare = 0.01;   // of steps may be without drafts only to measure them
 constexpr double kMaxPlainBudget = 4;  // steps
 constexpr int kMaxPlainAge = 128;      // steps since the last one without drafts
-constexpr int kKnownTrials = 4;        // passes after which a prediction is taken at its word
-constexpr double kMostSurprise = 2;  // times a prediction; a pass that takes longer was interrupted
-constexpr double kUnexpected = 0.13;  // off a prediction by more: the machine may have changed
 
 int NumWanted(const PolicySequence& sequence) {
   if (sequence.params.mode == SpeculationMode::kOff) return 0;
@@ -272,6 +267,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   }
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
   price_ratio_ += kPriceStep * ((was_on_ ? 1 / gain : 1) - price_ratio_);
+  expected_gain_ = was_on_ ? gain : 0;
   if (!was_on_) return;
   int num_model_drafts = 0;
   for (size_t i = 0; i < sources_.size(); ++i) {
@@ -290,7 +286,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
 
 bool DraftPolicy::Pays(const DraftPlan& plan, int num_sequences) const {
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
-  return plan.num_drafts > 0 && gain >= (was_on_ ? kGainToGoOn : kGainToStart);
+  return plan.num_drafts > 0 && gain * candour_ >= (was_on_ ? kGainToGoOn : kGainToStart);
 }
 
 void DraftPolicy::TakeDrafts(const DraftSource& source, int num_drafts, DraftChoice& choice) {
@@ -377,123 +373,6 @@ double DraftPolicy::ProbeCost(const PolicySequence& sequence, const DraftOffer& 
   const int num_missing = sequence.num_missing - choice.num_catch_up;
   return rows + kProbeDrafts * costs_.DraftSeconds(1, sequence.num_context) +
          num_missing * prices_.catch_up_row;
-}
-
-void DraftPolicy::Observe(const StepOutcome& outcome) {
-  NoteAcceptance(outcome);
-  if (!outcome.sequences.empty()) Book(outcome);
-  NoteCosts(outcome);
-}
-
-void DraftPolicy::NoteAcceptance(const StepOutcome& outcome) {
-  bool is_surprising = false;
-  for (const StepOutcome::Sequence& sequence : outcome.sequences) {
-    if (sequence.num_drafted == 0) continue;
-    is_surprising = is_surprising || (sequence.num_accepted > 0 &&
-                                      prior(sequence.drafter).RateAt(0, nullptr) < kSurprising);
-    rates_.Observe(sequence.drafter, sequence.match_length, sequence.num_drafted,
-                   sequence.num_accepted);
-    if (sequence.history != nullptr) {
-      sequence.history->Observe(sequence.num_drafted, sequence.num_accepted);
-    }
-    if (sequence.was_unsure && sequence.num_accepted >= sequence.num_drafted - 1) {
-      gate_.Observe(sequence.num_accepted == sequence.num_drafted,
-                    prior(sequence.drafter).RateAt(0, nullptr));
-    }
-  }
-  if (was_on_) {
-    probe_interval_ = kFirstProbeInterval;
-  } else if (is_probing_) {
-    // What was given up and succeeds all the same is tried again soon: a run of successes is how
-    // speculation comes back.
-    probe_interval_ = is_surprising ? std::max(2, probe_interval_ / 8)
-                                    : std::min(2 * probe_interval_, kLastProbeInterval);
-  }
-  is_probing_ = false;
-}
-
-void DraftPolicy::Book(const StepOutcome& outcome) {
-  int num_drafted = 0;  // not of fixed requests
-  int num_fixed = 0;
-  int num_extra = 0;  // tokens that a step without drafts would not have brought
-  int64_t context = 0;
-  for (const StepOutcome::Sequence& sequence : outcome.sequences) {
-    context += sequence.num_context;
-    (sequence.is_fixed ? num_fixed : num_drafted) += sequence.num_drafted;
-    if (!sequence.is_fixed) num_extra += std::max(0, sequence.num_emitted - 1);
-  }
-  const double seconds = Seconds(outcome.target);
-  const int num_sequences = static_cast<int>(outcome.sequences.size());
-  const double plain =
-      costs_.knows_target() ? costs_.TargetSeconds(num_sequences, context) : seconds;
-  const PassSeconds passes = PassSecondsOf(
-      outcome, num_fixed == 0 ? 1.0 : static_cast<double>(num_drafted) / (num_drafted + num_fixed));
-  ledger_.BookCatchUp(passes.catch_up);
-  const double others = Seconds(outcome.lookup) + passes.drafting;
-  const bool has_prefill = outcome.num_rows > num_sequences + num_drafted + num_fixed;
-  if (num_drafted == 0) {
-    ledger_.BookPlain(has_prefill || num_fixed > 0 ? plain : seconds);
-    if (others > 0) ledger_.BookSpeculative(others, 0);
-    if (!has_prefill && num_suspect_ > 0) --num_suspect_;
-    return;
-  }
-  // What makes this very step slow or fast (another process, the clock rate) would have done the
-  // same to one without drafts; only where a prediction is well founded can that be told apart from
-  // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
-  const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
-  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
-  const double weather = is_known ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
-  const double counted = is_known ? seconds : std::min(seconds, kMostSurprise * predicted);
-  const double beside =
-      costs_.TargetSeconds(outcome.num_rows - num_drafted, outcome.num_context) - plain;
-  ledger_.BookSpeculative(counted - beside * weather + others,
-                          plain * weather * (1 + static_cast<double>(num_extra) / num_sequences));
-}
-
-// `share`: of the drafting that is not fixed requests'.
-DraftPolicy::PassSeconds DraftPolicy::PassSecondsOf(const StepOutcome& outcome,
-                                                    double share) const {
-  PassSeconds sum;
-  for (const DraftPass& pass : outcome.passes) {
-    const double predicted = costs_.DraftSeconds(pass.num_rows, pass.num_context);
-    const double seconds = std::min(Seconds(pass.time), kMostSurprise * predicted);
-    double catch_up = pass.is_catch_up ? seconds : 0;
-    if (!pass.is_catch_up && pass.num_rows > 3 * pass.num_sequences + kSmallGap) {
-      catch_up = std::max(0.0, seconds - costs_.DraftSeconds(pass.num_sequences, 0));
-    }
-    sum.catch_up += catch_up * share;
-    sum.drafting += (seconds - catch_up) * share;
-  }
-  return sum;
-}
-
-void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
-  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
-  if (is_known) {
-    const double ratio =
-        Seconds(outcome.target) / costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
-    if (ratio > 1 + kUnexpected) {
-      num_off_ = std::max(num_off_, 0) + 1;
-    } else if (ratio < 1 - kUnexpected) {
-      num_off_ = std::min(num_off_, 0) - 1;
-    } else {
-      num_off_ = 0;
-    }
-    if (std::abs(num_off_) >= 2) {
-      num_suspect_ = 3;
-      num_off_ = 0;
-    } else if (num_off_ != 0 && outcome.passes.empty() && was_on_) {
-      num_suspect_ = std::max(num_suspect_, 2);  // one that came only to be measured
-    }
-  }
-  const double moved = costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
-  // What a step without drafts takes is then only inferred.
-  if (moved != 1) num_suspect_ = std::max(num_suspect_, 2);
-  for (const DraftPass& pass : outcome.passes) {
-    costs_.ObserveDraft(pass);
-    if (pass.is_catch_up || pass.num_rows > 3 * pass.num_sequences + kSmallGap)
-      has_caught_up_ = true;
-  }
 }
 
 }  // namespace runahead

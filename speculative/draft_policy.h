@@ -117,6 +117,7 @@ class DraftPolicy {
   bool IsProven(DrafterKind kind) const;
 
   void Book(const StepOutcome& outcome);
+  void NoteGain(double took, double saved);
   PassSeconds PassSecondsOf(const StepOutcome& outcome, double share) const;
   void NoteAcceptance(const StepOutcome& outcome);
   void NoteCosts(const StepOutcome& outcome);
@@ -134,6 +135,11 @@ class DraftPolicy {
   int num_fixed_rows_ = 0;
   bool has_pilot_ = false;  // an unproven draft model's one sequence
 
+  // Seconds, running means: what plans promised to save, for what they took, and what they saved.
+  double took_ = 0;
+  double saved_ = 0;
+  double candour_ = 1;          // saved_ / took_, at most 1
+  double expected_gain_ = 0;    // of the step decided; 0: no plan
   double price_ratio_ = 1;      // of a token with drafts to one without, lately
   bool was_on_ = false;         // the last decision drafted because it pays
   bool has_caught_up_ = false;  // the first catching up, which nothing was known for, was spent
