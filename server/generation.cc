@@ -54,15 +54,6 @@ SpeculationParams SpeculationOf(const SpeculationRequest& from, const ServedMode
   return params;
 }
 
-// What lies beyond the context cannot be reached.
-std::vector<int32_t> PredictionOf(const std::optional<std::string>& text,
-                                  const ServedModel& model) {
-  if (!text) return {};
-  std::vector<int32_t> ids = model.tokenizer->Encode(*text, {.add_special_tokens = false});
-  ids.resize(std::min(ids.size(), static_cast<size_t>(model.max_context)));
-  return ids;
-}
-
 std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationRequest& from,
                                      std::vector<int32_t> prompt, int max_tokens) {
   auto request = std::make_unique<Request>();
@@ -80,7 +71,7 @@ std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationR
   request->cache_salt = from.cache_salt;
   request->may_finish_early = !from.stop.empty();
   request->speculation = SpeculationOf(from.speculation, model);
-  request->prediction = PredictionOf(from.prediction, model);
+  request->prediction = from.prediction;
   // A request that generates nothing is judged on its prompt, which is what makes the engine run
   // it.
   if (max_tokens == 0) {
@@ -276,6 +267,12 @@ Result<std::vector<int32_t>> EncodePrompt(const ServedModel& model, const Prompt
   RA_ASSIGN_OR_RETURN(const std::string text, RenderChat(model, std::get<ChatPrompt>(prompt)));
   // The template writes the special tokens itself.
   return model.tokenizer->Encode(text, {.add_special_tokens = false});
+}
+
+std::vector<int32_t> EncodePrediction(const ServedModel& model, const std::string& text) {
+  std::vector<int32_t> ids = model.tokenizer->Encode(text, {.add_special_tokens = false});
+  ids.resize(std::min(ids.size(), static_cast<size_t>(model.max_context)));
+  return ids;
 }
 
 Result<std::shared_ptr<Generation>> Generation::Start(ServedModel& model,

@@ -69,7 +69,7 @@ struct GenerationRequest {
   TimePoint deadline = kNoDeadline;
   std::string cache_salt;
   SpeculationRequest speculation;
-  std::optional<std::string> prediction;  // what the client expects the answer to be
+  std::vector<int32_t> prediction;  // what the client expects the answer to be
 };
 
 // A token with its text and logprobs, for the `logprobs` objects of both doors.
@@ -103,6 +103,9 @@ struct Usage {
 // Token ids of a prompt, rendered by the chat template where it is a chat. Errors name "messages"
 // or "prompt".
 Result<std::vector<int32_t>> EncodePrompt(const ServedModel& model, const Prompt& prompt);
+
+// Token ids of a predicted answer, as far as the context reaches.
+std::vector<int32_t> EncodePrediction(const ServedModel& model, const std::string& text);
 
 // Thread-safe. Destroying it cancels what still runs.
 class Generation {

@@ -70,7 +70,7 @@ Status ReadOptions(const v1::GenerationOptions& options, const ServedModel& mode
   if (options.has_skip_special_tokens()) out.skip_special_tokens = options.skip_special_tokens();
   out.priority = options.priority();
   out.cache_salt = options.cache_salt();
-  if (options.has_prediction()) out.prediction = options.prediction();
+  if (options.has_prediction()) out.prediction = EncodePrediction(model, options.prediction());
   return ReadSpeculation(options.speculation(), out.speculation);
 }
 

@@ -102,6 +102,7 @@ Result<std::unique_ptr<PendingReply>> OpenAiApi::TryGenerate(const HttpRequest& 
   RA_ASSIGN_OR_RETURN(OpenAiRequest parsed, ParseOpenAiRequest(body, route, model->defaults));
   parsed.base.deadline = DeadlineOf(*model, request, parsed);
   parsed.base.id = parsed.request_id.empty() ? request.id : parsed.request_id;
+  if (parsed.prediction) parsed.base.prediction = EncodePrediction(*model, *parsed.prediction);
   metrics = nullptr;
 
   std::vector<std::shared_ptr<Generation>> generations;

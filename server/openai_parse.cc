@@ -284,7 +284,7 @@ Result<OpenAiRequest> ParseOpenAiRequest(const Json& body, OpenAiRoute route,
   ReadStream(fields, out);
   ReadLabels(fields, out);
   ReadSpeculation(fields, out.base.speculation);
-  out.base.prediction = ReadPrediction(fields);
+  out.prediction = ReadPrediction(fields);
   if (route == OpenAiRoute::kChat) {
     RA_RETURN_IF_ERROR(ReadChatPrompt(fields, body, out));
   } else {

@@ -18,9 +18,10 @@ namespace runahead {
 // A parsed body. Every prompt becomes a request of its own: a copy of `base` with that prompt.
 struct OpenAiRequest {
   OpenAiRoute route = OpenAiRoute::kChat;
-  GenerationRequest base;       // without id, prompt and deadline
-  std::vector<Prompt> prompts;  // one for chat
-  std::string request_id;       // of the body; empty: none
+  GenerationRequest base;                 // without id, prompt, prediction and deadline
+  std::vector<Prompt> prompts;            // one for chat
+  std::optional<std::string> prediction;  // of the answer to each of them
+  std::string request_id;                 // of the body; empty: none
   std::optional<double> timeout_seconds;
   bool stream = false;
   bool include_usage = false;           // one more chunk at the end

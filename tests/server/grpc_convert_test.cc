@@ -93,18 +93,20 @@ TEST_F(GrpcConvertTest, SpeculationAndPredictionArrive) {
   v1::GenerationOptions& options = *request.mutable_options();
   auto read = FromProto(request, still_.model());
   ASSERT_TRUE(read.ok());
-  EXPECT_FALSE(read->speculation.mode || read->speculation.max_tokens || read->prediction);
+  EXPECT_FALSE(read->speculation.mode || read->speculation.max_tokens);
+  EXPECT_TRUE(read->prediction.empty());
   options.mutable_speculation()->set_mode(v1::SPECULATION_MODE_FIXED);
   options.mutable_speculation()->set_max_tokens(0);
   options.mutable_speculation()->set_include_usage(true);
   options.mutable_speculation()->set_include_drafter(true);
   options.set_prediction("abc");
+  still_.model().tokenizer = MakeByteTokenizer();
   read = FromProto(request, still_.model());
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->speculation.mode, SpeculationMode::kFixed);
   EXPECT_EQ(read->speculation.max_tokens, 0);
   EXPECT_TRUE(read->speculation.include_usage && read->speculation.include_drafter);
-  EXPECT_EQ(read->prediction, "abc");
+  EXPECT_THAT(read->prediction, ElementsAre('a', 'b', 'c'));
   options.mutable_speculation()->set_mode(static_cast<v1::SpeculationMode>(9));
   EXPECT_EQ(FromProto(request, still_.model()).status().param(), "speculation.mode");
 }

@@ -91,12 +91,12 @@ TEST(OpenAiParseTest, SpeculationOutOfRangeIsNamed) {
 }
 
 TEST(OpenAiParseTest, PredictionIsTextOrPartsOfOneText) {
-  EXPECT_EQ(ParsedChat("{}").base.prediction, std::nullopt);
-  EXPECT_EQ(ParsedChat(R"({"prediction": {"type": "content", "content": "abc"}})").base.prediction,
+  EXPECT_EQ(ParsedChat("{}").prediction, std::nullopt);
+  EXPECT_EQ(ParsedChat(R"({"prediction": {"type": "content", "content": "abc"}})").prediction,
             "abc");
   EXPECT_EQ(ParsedChat(R"({"prediction": {"type": "content", "content": [
                 {"type": "text", "text": "a\n"}, {"type": "text", "text": "b"}]}})")
-                .base.prediction,
+                .prediction,
             "a\nb");
   const auto refused = [](std::string_view prediction) {
     return Refused(Chat(R"({"prediction": )" + std::string(prediction) + "}"), OpenAiRoute::kChat);
