@@ -26,6 +26,7 @@ std::string ByteTokenName(int byte) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved from, through a binding.
 Result<Vocabulary> Vocabulary::Build(std::vector<std::pair<std::string, int64_t>> tokens) {
   int64_t max_id = -1;
   for (const auto& [token, id] : tokens) {

@@ -43,7 +43,8 @@ Value FilterMap(Runtime& runtime, const Value& self, const Bound& bound) {
       continue;
     }
     Value value = GetPath(runtime, item, *attribute);
-    mapped.push_back(value.IsUndefined() && fallback != nullptr ? *fallback : std::move(value));
+    if (value.IsUndefined() && fallback != nullptr) value = *fallback;
+    mapped.push_back(std::move(value));
   }
   return runtime.NewList(std::move(mapped), ListKind::kGenerator);
 }
