@@ -12,11 +12,11 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/kernels_bench_flags.h"
 #include "core/check.h"
 #include "kernels/cpu/roofline.h"
 #include "kernels/cpu/thread_pool.h"
@@ -28,17 +28,6 @@ namespace {
 using BenchClock = std::chrono::steady_clock;
 
 constexpr int64_t kRotateBytes = int64_t{128} << 20;  // 4 x 32 MiB of last-level cache
-
-struct Flags {
-  std::string only;
-  std::string isa;
-  WeightFormat format = WeightFormat::kBF16;
-  std::vector<int> rows = {1, 2, 4, 5, 8, 16, 32, 128, 512};
-  int num_threads = cpu::DefaultNumThreads();
-  int context = 128;
-  int rows_each = 1;  // of a sequence, in steps
-  double seconds = 0.7;
-};
 
 // The shape: H 2048, 32 / 8 heads of 64, I 8192, V 128256, 16 layers.
 constexpr int64_t kHidden = 2048;
@@ -69,7 +58,7 @@ double Median(double seconds, const std::function<void(int)>& body) {
 
 class Bench {
  public:
-  explicit Bench(const Flags& flags) : flags_(flags) {
+  explicit Bench(const KernelsBenchFlags& flags) : flags_(flags) {
     auto backend = MakeBackend(
         "cpu", {.num_threads = flags.num_threads, .isa = flags.isa, .pin_threads = false});
     RA_CHECK(backend.ok(), backend.status().message());
@@ -238,7 +227,7 @@ class Bench {
                 100 * flops / seconds / peak_);
   }
 
-  Flags flags_;
+  KernelsBenchFlags flags_;
   std::unique_ptr<Backend> backend_;
   bool is_bf16_ = true;
   double peak_ = 0;
@@ -477,37 +466,7 @@ void Bench::Steps() {
   }
 }
 
-Flags Parse(int argc, char** argv) {
-  Flags flags;
-  const std::map<std::string, std::function<void(const std::string&)>> known = {
-      {"--only", [&](const std::string& v) { flags.only = v; }},
-      {"--isa", [&](const std::string& v) { flags.isa = v; }},
-      {"--threads", [&](const std::string& v) { flags.num_threads = std::stoi(v); }},
-      {"--context", [&](const std::string& v) { flags.context = std::stoi(v); }},
-      {"--rows-each", [&](const std::string& v) { flags.rows_each = std::stoi(v); }},
-      {"--seconds", [&](const std::string& v) { flags.seconds = std::stod(v); }},
-      {"--format",
-       [&](const std::string& v) {
-         flags.format = v == "f32" ? WeightFormat::kF32 : WeightFormat::kBF16;
-       }},
-      {"--rows",
-       [&](const std::string& v) {
-         flags.rows.clear();
-         for (size_t at = 0; at < v.size();
-              at = v.find(',', at) == std::string::npos ? v.size() : v.find(',', at) + 1) {
-           flags.rows.push_back(std::stoi(v.substr(at)));
-         }
-       }},
-  };
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const auto flag = known.find(argv[i]);
-    RA_CHECK(flag != known.end(), std::string("no flag ") + argv[i]);
-    flag->second(argv[i + 1]);
-  }
-  return flags;
-}
-
-void Main(const Flags& flags) {
+void Main(const KernelsBenchFlags& flags) {
   Bench bench(flags);
   const auto wanted = [&](const char* name) { return flags.only.empty() || flags.only == name; };
   if (wanted("barrier")) bench.Barrier();
@@ -520,4 +479,4 @@ void Main(const Flags& flags) {
 }  // namespace
 }  // namespace runahead
 
-int main(int argc, char** argv) { runahead::Main(runahead::Parse(argc, argv)); }
+int main(int argc, char** argv) { runahead::Main(runahead::ParseKernelsBenchFlags(argc, argv)); }
