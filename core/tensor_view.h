@@ -20,6 +20,7 @@ struct TensorView {
   int rank = 0;
   std::array<int64_t, 4> dims = {};
   int64_t row_stride = 0;  // elements between consecutive indices of dims[0]
+  int group = 0;           // i8 rows with scales: elements a scale (kernels/quantized_rows.h)
 
   TensorView() = default;
   TensorView(void* memory, DType type, std::initializer_list<int64_t> shape)

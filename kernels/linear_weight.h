@@ -8,25 +8,59 @@
 
 namespace runahead {
 
+enum class WeightType : uint8_t { kF32, kBF16, kInt8, kInt4 };
+
 // How the backend should store a weight.
-enum class WeightFormat : uint8_t {
-  kF32,
-  kBF16,
+struct WeightFormat {
+  WeightType type = WeightType::kBF16;
+  // kInt4: 32, 64 or 128 elements of K share a scale. Else 0: kInt8 has one scale an output.
+  int group = 0;
+  bool has_zero_points = false;  // kInt4 alone: one a group
+
+  bool operator==(const WeightFormat&) const = default;
+  bool is_quantized() const { return type == WeightType::kInt8 || type == WeightType::kInt4; }
+
+  static const WeightFormat kF32;
+  static const WeightFormat kBF16;
+  static const WeightFormat kInt8;
+  static const WeightFormat kInt4;  // groups of 128, symmetric
+};
+inline constexpr WeightFormat WeightFormat::kF32{WeightType::kF32, 0, false};
+inline constexpr WeightFormat WeightFormat::kBF16{WeightType::kBF16, 0, false};
+inline constexpr WeightFormat WeightFormat::kInt8{WeightType::kInt8, 0, false};
+inline constexpr WeightFormat WeightFormat::kInt4{WeightType::kInt4, 128, false};
+
+// A quantized W[N, K] in the canonical form of its format, which is also how compressed-tensors
+// stores it:
+//
+//   int8: w[n, k] = codes[n, k] * scales[n, 0]
+//   int4: w[n, k] = (code(n, k) - zero_points[n, k / group]) * scales[n, k / group], codes 0..15,
+//         two a byte:  byte j of a row = | column 2j + 1 (high nibble) | column 2j (low nibble) |
+struct QuantizedMatrix {
+  TensorView codes;   // int8: [N, K] i8; int4: [N, ceil(K / 2)] u8, rows row_stride bytes apart
+  TensorView scales;  // [N, ceil(K / group)] bf16, f16 or f32; int8: [N, 1]
+  TensorView zero_points;  // int4: [N, ceil(K / group)] u8, 0..15; data null: 8 throughout
+  int64_t k = 0;
 };
 
 // A canonical linear layer y[N] = W[N, K] x[K] + b[N]. W may come in parts stacked along N (q, k
 // and v; gate and up), so that fused layers need no concatenated copy. All memory is borrowed for
 // the call.
 struct HostLinear {
-  std::span<const TensorView> parts;  // each [N_i, K], f32, f16 or bf16, row-major
-  std::span<const TensorView>
-      biases;  // empty, or one [N_i] per part (data null where a part has none)
+  // Either: each [N_i, K], f32, f16 or bf16, row-major; `format` is kF32 or kBF16.
+  std::span<const TensorView> parts = {};
+  // Or: each [N_i, K] in the canonical form of `format`, kInt8 or kInt4.
+  std::span<const QuantizedMatrix> quantized = {};
+  // Empty, or one [N_i] per part (data null where a part has none).
+  std::span<const TensorView> biases = {};
   WeightFormat format = WeightFormat::kBF16;
 };
 
 // What the op before a linear layer must put out for it.
 struct InputFormat {
-  DType dtype = DType::kBF16;  // f32 or bf16 rows [T, K]
+  DType dtype = DType::kBF16;  // f32 or bf16 rows [T, K], or i8: quantized rows
+  // i8 (kernels/quantized_rows.h): elements that share a scale; 0: the whole row.
+  int group = 0;
 };
 
 // A packed weight in the layout of the backend that made it; only that backend reads it.
