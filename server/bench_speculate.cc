@@ -206,13 +206,13 @@ Status Print(const std::vector<SpeculateTable>& tables, const std::string& json_
 
 Status CheckOptions(const SpeculateOptions& options) {
   const auto is_positive = [](int value) { return value >= 1; };
-  const auto is_k = [](int k) { return k >= 1 && k <= kMaxDrafts; };
+  const auto is_k = [](int k) { return k >= 0 && k <= kMaxDrafts; };
   if (!std::ranges::all_of(options.batches, is_positive) || options.output_tokens < 1 ||
       options.waves < 1 || options.rounds < 1) {
     return InvalidArgument("batches, output tokens, waves and rounds must be at least 1");
   }
   if (!std::ranges::all_of(options.fixed, is_k)) {
-    return InvalidArgument("a fixed k must be between 1 and " + std::to_string(kMaxDrafts));
+    return InvalidArgument("a fixed k must be between 0 and " + std::to_string(kMaxDrafts));
   }
   return {};
 }
