@@ -22,7 +22,7 @@ build_packages() {
 
 test_packages() {
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
-  echo clang "$(first_of libclang-rt-14-dev libclang-rt-18-dev)"                # fuzz targets
+  echo clang "$(first_of libclang-rt-14-dev libclang-rt-18-dev libclang-rt-19-dev)"                # fuzz targets
 }
 
 is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
