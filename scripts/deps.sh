@@ -4,12 +4,17 @@
 # Needs root (or sudo without a password) only when something is missing; says what, and stops, where it may not install.
 set -euo pipefail
 
+# `apt-cache show` also knows names that other packages only mention; a candidate can be installed.
+has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+
 first_of() {  # the first package of its arguments that this distribution has
   for name in "$@"; do
-    if apt-cache show "$name" >/dev/null 2>&1; then echo "$name"; return; fi
+    if has_candidate "$name"; then echo "$name"; return; fi
   done
   echo "$1"
 }
+
+default_clang() { apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -1; }
 
 build_packages() {
   echo g++ cmake ninja-build pkg-config ca-certificates
@@ -22,7 +27,7 @@ build_packages() {
 
 test_packages() {
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
-  echo clang "$(first_of libclang-rt-14-dev libclang-rt-18-dev libclang-rt-19-dev)"                # fuzz targets
+  echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
 }
 
 is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
@@ -48,7 +53,7 @@ main() {
   fi
 
   # A fresh machine has no package lists, and the names of some packages depend on them.
-  if ! apt-cache show libgrpc++-dev >/dev/null 2>&1; then as_root apt-get update -qq || true; fi
+  if ! has_candidate libgrpc++-dev; then as_root apt-get update -qq || true; fi
   for group in "${groups[@]}"; do
     for package in $("${group}_packages"); do
       if [ $list = 1 ]; then echo "$package"; continue; fi
