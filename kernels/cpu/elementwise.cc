@@ -1,7 +1,10 @@
 #include "kernels/cpu/elementwise.h"
 
+#include <cstring>
+
 #include "core/check.h"
 #include "kernels/check_args.h"
+#include "kernels/cpu/row_views.h"
 
 namespace runahead::cpu {
 namespace {
@@ -20,16 +23,6 @@ void ForRows(int64_t num_rows, int64_t width, ThreadPool& pool, const Body& body
     const int64_t n = pool.num_threads();
     for (int64_t row = num_rows * thread / n; row < num_rows * (thread + 1) / n; ++row) body(row);
   });
-}
-
-char* At(const TensorView& view, int64_t row, int64_t col = 0) {
-  return static_cast<char*>(view.data) + (row * view.row_stride + col) * DTypeBytes(view.dtype);
-}
-RowIn In(const TensorView& view, int64_t row, int64_t col = 0) {
-  return {At(view, row, col), view.dtype == DType::kBF16};
-}
-RowOut Out(const TensorView& view, int64_t row) {
-  return {At(view, row), view.dtype == DType::kBF16};
 }
 
 }  // namespace
@@ -75,6 +68,11 @@ void GatherRows(const GatherRowsArgs& args, const KernelTable& kernels, ThreadPo
   ForRows(args.out.dim(0), width, pool, [&](int64_t r) {
     const int32_t row = args.rows[static_cast<size_t>(r)];
     RA_CHECK(row >= 0 && row < args.x.dim(0), "row out of range");
+    if (args.x.dtype == DType::kI8) {
+      const int64_t bytes = QuantizedRowLayout(width, args.x.group).row_bytes;
+      std::memcpy(args.out.Row<int8_t>(r), args.x.Row<int8_t>(row), static_cast<size_t>(bytes));
+      return;
+    }
     kernels.convert(In(args.x, row), Out(args.out, r), width);
   });
 }

@@ -99,14 +99,23 @@ struct RopeSlice {
   float* scratch = nullptr;  // [D]
 };
 
-// A row as memory: f32 or bf16.
+// A row as memory: f32, bf16 or quantized (kernels/quantized_rows.h; kernels/cpu/row_views.h makes
+// them).
 struct RowIn {
   const void* data = nullptr;
   bool is_bf16 = false;
+  const float* scales = nullptr;  // not null: data is i8, a scale for each `group` values
+  int64_t group = 0;
 };
 struct RowOut {
   void* data = nullptr;
   bool is_bf16 = false;
+  // Not null: data is i8; what lies between the values and the scales, and between the sums and
+  // `end`, is zeroed.
+  float* scales = nullptr;
+  int32_t* sums = nullptr;
+  void* end = nullptr;
+  int64_t group = 0;  // values a scale; as wide as the row for one scale
 };
 
 // The noise of one row's draw.
