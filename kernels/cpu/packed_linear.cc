@@ -6,48 +6,22 @@
 
 #include "core/check.h"
 #include "kernels/check_args.h"
-#include "kernels/host_memory.h"
+#include "kernels/cpu/pack_quantized.h"
+#include "kernels/cpu/packed_weight.h"
+#include "kernels/quantized_rows.h"
 
 namespace runahead::cpu {
 namespace {
-
-constexpr int64_t kStepBytes = kPanelRows * 4;
 
 // Multiply-adds below which waking another thread costs more than it brings (about 2 us of one
 // core).
 constexpr int64_t kInlineMacs = 256 * 1024;
 // Rows of x that go over a panel before the next panel, when panels alone cannot feed the threads.
 constexpr int64_t kRowChunk = 32;
+// Bytes of weights a thread takes at a time while a step is bound by memory, and the rows up to
+// which it is: with more the pieces are fewer bytes, so that the last one is not long to wait for.
 constexpr int64_t kPieceBytes = 128 * 1024;
-
-int64_t NumPanels(int64_t n) { return (n + kPanelRows - 1) / kPanelRows; }
-
-int64_t PanelBytes(int64_t k, WeightFormat format) {
-  return (format == WeightFormat::kBF16 ? (k + 1) / 2 : k) * kStepBytes;
-}
-
-class PackedLinear final : public LinearWeight {
- public:
-  PackedLinear(int64_t n, int64_t k, WeightFormat format)
-      : LinearWeight(n, k),
-        format_(format),
-        weights_(AllocateHostMemory(num_panels() * panel_bytes())),
-        bias_(AllocateHostMemory(num_panels() * kPanelRows * 4)) {}
-
-  InputFormat input_format() const override { return {is_bf16() ? DType::kBF16 : DType::kF32}; }
-  int64_t bytes() const override { return weights_.bytes() + bias_.bytes(); }
-
-  bool is_bf16() const { return format_ == WeightFormat::kBF16; }
-  int64_t num_panels() const { return NumPanels(n()); }
-  int64_t panel_bytes() const { return PanelBytes(k(), format_); }
-  void* panel(int64_t p) const { return static_cast<char*>(weights_.data()) + p * panel_bytes(); }
-  float* bias() const { return static_cast<float*>(bias_.data()); }
-
- private:
-  WeightFormat format_;
-  DeviceBuffer weights_;  // [num_panels][steps][32] units of 4 bytes
-  DeviceBuffer bias_;     // [num_panels * 32] f32
-};
+constexpr int64_t kPieceRows = 8;
 
 // A row of the canonical weight, wherever its part lies.
 struct SourceRow {
@@ -55,19 +29,7 @@ struct SourceRow {
   DType dtype = DType::kF32;
 };
 
-float ElementAt(const SourceRow& row, int64_t i) {
-  switch (row.dtype) {
-    case DType::kF32:
-      return static_cast<const float*>(row.data)[i];
-    case DType::kBF16:
-      return ToFloat(static_cast<const BFloat16*>(row.data)[i]);
-    case DType::kF16:
-      return ToFloat(static_cast<const Float16*>(row.data)[i]);
-    default:
-      RA_CHECK(false, "weights are f32, f16 or bf16");
-      return 0;
-  }
-}
+float ElementAt(const SourceRow& row, int64_t i) { return FloatAt(row.data, row.dtype, i); }
 
 BFloat16 BFloat16At(const SourceRow& row, int64_t i) {
   if (row.dtype == DType::kBF16) return static_cast<const BFloat16*>(row.data)[i];
@@ -87,13 +49,15 @@ std::vector<SourceRow> SourceRows(const HostLinear& canonical, int64_t num_rows)
   return rows;
 }
 
+// canonical.biases in the order of the stacked parts.
 void FillBias(const HostLinear& canonical, float* bias) {
   int64_t row = 0;
-  for (size_t p = 0; p < canonical.parts.size(); ++p) {
-    const int64_t count = canonical.parts[p].dim(0);
-    if (!canonical.biases.empty() && canonical.biases[p].data != nullptr) {
-      const SourceRow from{canonical.biases[p].data, canonical.biases[p].dtype};
-      for (int64_t i = 0; i < count; ++i) bias[row + i] = ElementAt(from, i);
+  for (size_t p = 0; p < canonical.biases.size(); ++p) {
+    const TensorView& from = canonical.biases[p];
+    const int64_t count = canonical.quantized.empty() ? canonical.parts[p].dim(0)
+                                                      : canonical.quantized[p].codes.dim(0);
+    for (int64_t i = 0; from.data != nullptr && i < count; ++i) {
+      bias[row + i] = FloatAt(from.data, from.dtype, i);
     }
     row += count;
   }
@@ -112,11 +76,11 @@ uint32_t PairAt(const SourceRow& row, int64_t k, int64_t count) {
 }
 
 // Interleaves the panel's 32 rows, reading 32 streams and writing one. Rows beyond N stay zero.
-void FillPanel(const SourceRow* rows, const PackedLinear& weight, void* panel) {
+void FillPanel(const SourceRow* rows, const PackedWeight& weight, void* panel) {
   int num_rows = 0;
   while (num_rows < kPanelRows && rows[num_rows].data != nullptr) ++num_rows;
   const int64_t count = weight.k();
-  if (weight.is_bf16()) {
+  if (weight.format() == WeightFormat::kBF16) {
     auto* to = static_cast<uint32_t*>(panel);
     for (int64_t k = 0; k < count; k += 2, to += kPanelRows) {
       for (int r = 0; r < num_rows; ++r) to[r] = PairAt(rows[r], k, count);
@@ -129,13 +93,10 @@ void FillPanel(const SourceRow* rows, const PackedLinear& weight, void* panel) {
   }
 }
 
-}  // namespace
-
-std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool& pool) {
-  CheckArgs(canonical);
+std::unique_ptr<PackedWeight> PackFloats(const HostLinear& canonical, ThreadPool& pool) {
   int64_t n = 0;
   for (const TensorView& part : canonical.parts) n += part.dim(0);
-  auto weight = std::make_unique<PackedLinear>(n, canonical.parts[0].dim(1), canonical.format);
+  auto weight = std::make_unique<PackedWeight>(n, canonical.parts[0].dim(1), canonical.format);
   const int64_t num_panels = weight->num_panels();
   const std::vector<SourceRow> rows = SourceRows(canonical, num_panels * kPanelRows);
   pool.Run([&](int thread) {
@@ -146,20 +107,12 @@ std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool
       FillPanel(rows.data() + p * kPanelRows, *weight, weight->panel(p));
     }
   });
-  FillBias(canonical, weight->bias());
   return weight;
 }
 
-int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) {
-  return NumPanels(n) * (PanelBytes(k, format) + kPanelRows * 4);
-}
-
-void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool) {
-  CheckArgs(args);
-  const auto& weight = static_cast<const PackedLinear&>(*args.weight);
-  const int64_t num_rows = args.x.dim(0);
-  if (num_rows == 0) return;
-  LinearSlice slice;
+// Everything a kernel wants to know of an op, all panels and rows.
+QuantizedLinearSlice WholeSlice(const LinearArgs& args, const PackedWeight& weight) {
+  QuantizedLinearSlice slice;
   slice.weights = weight.panel(0);
   slice.bias = weight.bias();
   slice.n = weight.n();
@@ -170,21 +123,38 @@ void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool
   slice.y_stride = args.y.row_stride;
   slice.y_is_bf16 = args.y.dtype == DType::kBF16;
   slice.panel_end = weight.num_panels();
-  slice.row_end = num_rows;
-  const auto kernel = weight.is_bf16() ? kernels.linear_bf16 : kernels.linear_f32;
+  slice.row_end = args.x.dim(0);
+  if (!weight.format().is_quantized()) return slice;
+  const QuantizedRowLayout layout(weight.k(), weight.format().group);
+  slice.panel_bytes = weight.panel_bytes();
+  slice.panel_header_bytes = weight.group_header_bytes();
+  slice.group = weight.format().group;
+  slice.scale_type = weight.scale_type();
+  slice.has_zero_points = weight.format().has_zero_points;
+  slice.x_scales_at = layout.scales_at;
+  slice.x_sums_at = layout.sums_at;
+  return slice;
+}
+
+// Calls the kernel on all panels and rows, shared out over the threads. Which thread computes an
+// output never changes it.
+template <typename Slice>
+void ShareOut(void (*kernel)(const Slice&), const Slice& slice, const PackedWeight& weight,
+              ThreadPool& pool) {
   const int num_threads = pool.num_threads();
+  const int64_t num_rows = slice.row_end;
   if (num_threads == 1 || num_rows * weight.n() * weight.k() <= kInlineMacs) {
     kernel(slice);
     return;
   }
-  // Which thread computes an output never changes it: every output is one sum over k.
   const int64_t num_panels = weight.num_panels();
   if (num_panels >= 4 * num_threads || num_rows < 2 * kRowChunk) {
     // A few microseconds of one core: long enough to stream, short enough that nobody waits long
     // for the last piece.
-    const int64_t grain = std::max<int64_t>(1, kPieceBytes / weight.panel_bytes());
+    const int64_t row_sets = std::max<int64_t>(1, num_rows / kPieceRows);
+    const int64_t grain = std::max<int64_t>(1, kPieceBytes / (weight.panel_bytes() * row_sets));
     pool.RunRanges(num_panels, grain, [&](int, int64_t begin, int64_t end) {
-      LinearSlice own = slice;
+      Slice own = slice;
       own.panel_begin = begin;
       own.panel_end = end;
       kernel(own);
@@ -193,13 +163,46 @@ void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool
   }
   const int64_t num_chunks = (num_rows + kRowChunk - 1) / kRowChunk;
   pool.RunItems(num_panels * num_chunks, [&](int, int64_t item) {
-    LinearSlice own = slice;
+    Slice own = slice;
     own.panel_begin = item / num_chunks;
     own.panel_end = own.panel_begin + 1;
     own.row_begin = item % num_chunks * kRowChunk;
     own.row_end = std::min(num_rows, own.row_begin + kRowChunk);
     kernel(own);
   });
+}
+
+}  // namespace
+
+std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical, ThreadPool& pool) {
+  CheckArgs(canonical);
+  std::unique_ptr<PackedWeight> weight = canonical.format.is_quantized()
+                                             ? PackQuantized(canonical, pool)
+                                             : PackFloats(canonical, pool);
+  FillBias(canonical, weight->bias());
+  return weight;
+}
+
+int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) {
+  const int64_t num_panels = (n + kPanelRows - 1) / kPanelRows;
+  return num_panels * (PanelBytes(k, format, ScaleType::kBF16) + kPanelRows * 4);
+}
+
+void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  const auto& weight = static_cast<const PackedWeight&>(*args.weight);
+  if (args.x.dim(0) == 0) return;
+  const QuantizedLinearSlice slice = WholeSlice(args, weight);
+  switch (weight.format().type) {
+    case WeightType::kF32:
+      return ShareOut<LinearSlice>(kernels.linear_f32, slice, weight, pool);
+    case WeightType::kBF16:
+      return ShareOut<LinearSlice>(kernels.linear_bf16, slice, weight, pool);
+    case WeightType::kInt4:
+      return ShareOut(kernels.linear_int4, slice, weight, pool);
+    case WeightType::kInt8:
+      return ShareOut(kernels.linear_int8, slice, weight, pool);
+  }
 }
 
 }  // namespace runahead::cpu

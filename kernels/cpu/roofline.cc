@@ -72,5 +72,6 @@ double MeasureReadBandwidth(int num_threads, int passes) {
 
 double MeasureBf16Peak(const std::string& isa) { return MeasurePeak(KernelsOf(isa).spin_bf16); }
 double MeasureF32Peak(const std::string& isa) { return MeasurePeak(KernelsOf(isa).spin_f32); }
+double MeasureInt8Peak(const std::string& isa) { return MeasurePeak(KernelsOf(isa).spin_int8); }
 
 }  // namespace runahead

@@ -14,5 +14,6 @@ double MeasureReadBandwidth(int num_threads, int passes = 5);
 // best), registers alone.
 double MeasureBf16Peak(const std::string& isa = {});
 double MeasureF32Peak(const std::string& isa = {});
+double MeasureInt8Peak(const std::string& isa = {});
 
 }  // namespace runahead

@@ -35,6 +35,21 @@ struct LinearSlice {
   int64_t row_end = 0;
 };
 
+// How the scales of an INT4 weight are stored: as its source had them.
+enum class ScaleType : uint8_t { kBF16, kF16, kF32 };
+
+// The same for INT4 or INT8 weights: x is quantized rows (kernels/quantized_rows.h), x_stride in
+// bytes.
+struct QuantizedLinearSlice : LinearSlice {
+  int64_t panel_bytes = 0;
+  int64_t panel_header_bytes = 0;  // INT4: of a group's scales and zero points
+  int group = 0;                   // INT4: of weights and x
+  ScaleType scale_type = ScaleType::kBF16;
+  bool has_zero_points = false;
+  int64_t x_scales_at = 0;  // bytes from a row's start
+  int64_t x_sums_at = 0;
+};
+
 // One KV head of one sequence, query vectors [vector_begin, vector_end) (vector f is row f / group,
 // head f % group), key tiles [tile_begin, tile_end).
 struct AttentionSlice {
@@ -144,9 +159,13 @@ struct LogitHistogram {
 struct KernelTable {
   void (*linear_bf16)(const LinearSlice&);
   void (*linear_f32)(const LinearSlice&);
+  void (*linear_int4)(const QuantizedLinearSlice&);
+  void (*linear_int8)(const QuantizedLinearSlice&);
   void (*attention)(const AttentionSlice&);
   void (*merge_attention)(const AttentionSlice&);  // partials of all tiles, ascending, into out
   void (*rope_store)(const RopeSlice&);
+  // f32 and bf16 into anything, quantized rows included (their values are chosen here, once for
+  // all); quantized rows into f32 and bf16.
   void (*convert)(RowIn from, RowOut to, int64_t width);
   void (*rms_norm)(RowIn x, const float* gain, float eps, RowOut y, int64_t width);
   void (*add)(RowOut residual, RowIn x, int64_t width);  // residual += x
@@ -167,6 +186,7 @@ struct KernelTable {
   float (*read_stream)(const void* data, int64_t bytes);
   float (*spin_bf16)(int64_t iterations, double& operations);
   float (*spin_f32)(int64_t iterations, double& operations);
+  float (*spin_int8)(int64_t iterations, double& operations);
   // argmax of logit + Gumbel noise over the vocabulary, lowest id among equals.
   int32_t (*gumbel_arg_max)(const float* logits, int64_t vocab, const NoiseName& noise);
   // The same over `count` ids, ascending; logits indexed by id.
@@ -181,9 +201,13 @@ struct KernelTable {
   }
 RA_DECLARE_ISA(isa_sse4)
 RA_DECLARE_ISA(isa_avx2)
+RA_DECLARE_ISA(isa_avx2_vnni)
 RA_DECLARE_ISA(isa_avx512)
+RA_DECLARE_ISA(isa_avx512_vnni)
 RA_DECLARE_ISA(isa_avx512_bf16)
 RA_DECLARE_ISA(isa_neon)
+RA_DECLARE_ISA(isa_neon_dot)
+RA_DECLARE_ISA(isa_neon_i8mm)
 #undef RA_DECLARE_ISA
 
 }  // namespace runahead::cpu

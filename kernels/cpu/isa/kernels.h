@@ -8,6 +8,8 @@ namespace runahead::cpu::RA_ISA {
 
 void LinearBf16(const LinearSlice& slice);
 void LinearF32(const LinearSlice& slice);
+void LinearInt4(const QuantizedLinearSlice& slice);
+void LinearInt8(const QuantizedLinearSlice& slice);
 void Attention(const AttentionSlice& slice);
 void MergeAttention(const AttentionSlice& slice);
 void RopeStore(const RopeSlice& slice);
@@ -27,6 +29,7 @@ void Residual(const SoftmaxRow& p, const SoftmaxRow& q, int64_t vocab, float* ou
 float ReadStream(const void* data, int64_t bytes);
 float SpinBf16(int64_t iterations, double& operations);
 float SpinF32(int64_t iterations, double& operations);
+float SpinInt8(int64_t iterations, double& operations);
 int32_t GumbelArgMax(const float* logits, int64_t vocab, const NoiseName& noise);
 int32_t GumbelArgMaxOf(const float* logits, const int32_t* ids, int64_t count,
                        const NoiseName& noise);

@@ -6,6 +6,8 @@ const KernelTable& Kernels() {
   static constexpr KernelTable kTable = {
       .linear_bf16 = LinearBf16,
       .linear_f32 = LinearF32,
+      .linear_int4 = LinearInt4,
+      .linear_int8 = LinearInt8,
       .attention = Attention,
       .merge_attention = MergeAttention,
       .rope_store = RopeStore,
@@ -24,6 +26,7 @@ const KernelTable& Kernels() {
       .read_stream = ReadStream,
       .spin_bf16 = SpinBf16,
       .spin_f32 = SpinF32,
+      .spin_int8 = SpinInt8,
       .gumbel_arg_max = GumbelArgMax,
       .gumbel_arg_max_of = GumbelArgMaxOf,
   };
