@@ -13,12 +13,26 @@ namespace runahead {
 // docs/numerics.md).
 inline constexpr int kKeyTileTokens = 64;
 
+// Bytes of the scale of one token's K or V of one KV head in an INT8 cache: an f32.
+inline constexpr int64_t kKvScaleBytes = 4;
+
+// Elements that hold one token's K (or V) of one KV head. In an INT8 cache they are bytes: D
+// values, zeros to a multiple of 16, and the scale, so that whatever copies a block carries its
+// scales.
+constexpr int64_t KvRowElements(DType dtype, int64_t head_dim) {
+  return dtype == DType::kI8 ? (head_dim + 15) / 16 * 16 + kKvScaleBytes : head_dim;
+}
+
 // One layer's cache. Token t of a sequence lives in block table[t / B], offset t % B. How a backend
-// orders the [B, D] elements of one block and head is its own affair: only its ops read them (the
+// orders the [B, E] elements of one block and head is its own affair: only its ops read them (the
 // cpu backend: kernels/cpu/isa/kernel_table.h).
+//
+// INT8: x = value * scale, where scale = max |x| / 127 over the D elements of one token and head,
+// and values are rounded to nearest even. Magnitudes up to 2^-100 alone make zeros with scale 0;
+// with a NaN or an infinity among them the scale is NaN and the values 0.
 struct KvLayerView {
-  TensorView k;  // [num_blocks, Nkv, B, D] f32 or bf16
-  TensorView v;  // [num_blocks, Nkv, B, D] likewise
+  TensorView k;  // [num_blocks, Nkv, B, E] f32, bf16 or i8; E = KvRowElements(dtype, D)
+  TensorView v;  // [num_blocks, Nkv, B, E] likewise
   int block_size = 0;
 };
 
@@ -72,12 +86,14 @@ struct RopeStoreKvArgs {
 // softmax(scale q K^T) V over each row's own past, read from the cache only as stored. Accumulates
 // in f32.
 struct PagedAttentionArgs {
-  TensorView q;  // [T, Nq, D]: the rotated part of qkv (row_stride spans the fused row)
+  // [T, Nq, D]: the rotated part of qkv (row_stride spans the fused row). Where out is quantized
+  // rows, q is scratch afterwards: a backend may keep the result there before it quantizes it.
+  TensorView q;
   KvLayerView cache;
   const AttentionPlan* plan = nullptr;
   float scale = 0;
   int sliding_window = 0;  // row at position p sees keys in (p - window, p]; 0: all
-  TensorView out;          // [T, Nq D] in the o-projection's input format
+  TensorView out;          // [T, Nq D] in the o-projection's input format, quantized rows included
 };
 
 // Copies whole blocks of one cache, all layers given, in order; sources and destinations are

@@ -19,7 +19,7 @@ void CheckCache(const KvLayerView& cache) {
   RA_CHECK_EQ(cache.k.dim(2), cache.block_size);
   RA_CHECK(cache.k.dims == cache.v.dims && cache.k.dtype == cache.v.dtype, "k and v agree");
   RA_CHECK(cache.k.IsContiguous() && cache.v.IsContiguous(), "a cache is contiguous");
-  RA_CHECK(IsActivation(cache.k.dtype), "f32 or bf16");
+  RA_CHECK(IsActivation(cache.k.dtype) || cache.k.dtype == DType::kI8, "f32, bf16 or i8");
 }
 
 int64_t Size(size_t n) { return static_cast<int64_t>(n); }
@@ -68,7 +68,7 @@ void CheckArgs(const RopeStoreKvArgs& args) {
   RA_CHECK_EQ(args.head_dim % 2, 0);
   CheckCache(args.cache);
   RA_CHECK_EQ(args.cache.k.dim(1), args.num_kv_heads);
-  RA_CHECK_EQ(args.cache.k.dim(3), args.head_dim);
+  RA_CHECK_EQ(args.cache.k.dim(3), KvRowElements(args.cache.k.dtype, args.head_dim));
   RA_CHECK(args.rope.dtype == DType::kF32 && args.rope.RowElements() == args.head_dim);
 }
 
@@ -78,7 +78,7 @@ void CheckArgs(const PagedAttentionArgs& args) {
   RA_CHECK_EQ(args.q.rank, 3);
   CheckMatrix(args.q, args.out.dim(0), args.out.RowElements());
   CheckMatrix(args.out, args.q.dim(0), args.q.RowElements());
-  RA_CHECK_EQ(args.q.dim(2), args.cache.k.dim(3));
+  RA_CHECK_EQ(args.cache.k.dim(3), KvRowElements(args.cache.k.dtype, args.q.dim(2)));
   RA_CHECK_EQ(args.q.dim(1) % args.cache.k.dim(1), 0);
   RA_CHECK_GE(args.sliding_window, 0);
 }

@@ -8,12 +8,13 @@ KvCache::KvCache(Backend& backend, const KvCacheShape& shape, int num_blocks)
     : backend_(backend), shape_(shape), num_blocks_(num_blocks) {
   RA_CHECK_GT(num_blocks, 0);
   RA_CHECK_GT(shape.BlockBytes(), 0);
-  RA_CHECK(shape.dtype == DType::kF32 || shape.dtype == DType::kBF16);
+  RA_CHECK(shape.dtype == DType::kF32 || shape.dtype == DType::kBF16 || shape.dtype == DType::kI8);
   const int64_t half_bytes = shape.BlockBytes() / (2 * shape.num_layers) * num_blocks;
-  const auto allocate = [&] {  // [num_blocks, Nkv, B, D]
+  const int64_t row_elements = KvRowElements(shape.dtype, shape.head_dim);
+  const auto allocate = [&] {  // [num_blocks, Nkv, B, E]
     buffers_.push_back(backend_.Allocate(half_bytes, MemoryKind::kDevice));
     return TensorView(buffers_.back().data(), shape.dtype,
-                      {num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim});
+                      {num_blocks, shape.num_kv_heads, shape.block_size, row_elements});
   };
   for (int i = 0; i < shape.num_layers; ++i) {
     KvLayerView layer;

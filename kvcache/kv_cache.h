@@ -15,9 +15,11 @@ struct KvCacheShape {
   int block_size = 16;  // tokens
   DType dtype = DType::kBF16;
 
+  // Bytes of one token's K (or V) of one KV head, an INT8 cache's scale included.
+  int64_t RowBytes() const { return KvRowElements(dtype, head_dim) * DTypeBytes(dtype); }
   // Bytes of one block over all layers, K and V.
   int64_t BlockBytes() const {
-    return int64_t{2} * num_layers * num_kv_heads * block_size * head_dim * DTypeBytes(dtype);
+    return int64_t{2} * num_layers * num_kv_heads * block_size * RowBytes();
   }
 };
 

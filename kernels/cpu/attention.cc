@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "kernels/check_args.h"
+#include "kernels/cpu/row_views.h"
 #include "kernels/host_memory.h"
 
 namespace runahead::cpu {
@@ -15,6 +16,8 @@ static_assert(kTileKeys == kKeyTileTokens, "the contract's key tile");
 
 // Multiply-adds below which one thread does it all.
 constexpr int64_t kInlineMacs = 256 * 1024;
+// Elements below which one thread quantizes all rows.
+constexpr int64_t kInlineElements = 32 * 1024;
 // Units per thread below which key tiles are shared out too.
 constexpr int64_t kUnitsPerThread = 4;
 // Fewer tiles than this are not worth cutting.
@@ -64,6 +67,37 @@ int64_t FirstPosition(const CpuAttentionPlan& plan, int sequence) {
   return plan.context_lens[s] - (plan.row_offsets[s + 1] - plan.row_offsets[s]);
 }
 
+// Where slices leave their rows: in q's place when a second pass quantizes them, for a slice has
+// read its own queries by then.
+TensorView Unquantized(const PagedAttentionArgs& args) {
+  if (args.out.dtype != DType::kI8) return args.out;
+  TensorView rows(args.q.data, args.q.dtype, {args.q.dim(0), args.q.RowElements()});
+  rows.row_stride = args.q.row_stride;
+  return rows;
+}
+
+void QuantizeRows(const PagedAttentionArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  const TensorView rows = Unquantized(args);
+  const int64_t num_rows = rows.dim(0);
+  const int64_t width = rows.RowElements();
+  const auto quantize = [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) kernels.convert(In(rows, r), Out(args.out, r), width);
+  };
+  if (num_rows * width <= kInlineElements) {
+    quantize(0, num_rows);
+    return;
+  }
+  pool.Run([&](int thread) {
+    const int64_t n = pool.num_threads();
+    quantize(num_rows * thread / n, num_rows * (thread + 1) / n);
+  });
+}
+
+// The kernel for the cache's type.
+auto KernelFor(const PagedAttentionArgs& args, const KernelTable& kernels) {
+  return args.cache.k.dtype == DType::kI8 ? kernels.attention_int8 : kernels.attention;
+}
+
 // A slice without its output and tiles' share: the tiles are all those its vectors can see.
 AttentionSlice SliceOf(const PagedAttentionArgs& args, const CpuAttentionPlan& plan,
                        const Unit& unit, int64_t kv_head) {
@@ -71,7 +105,7 @@ AttentionSlice SliceOf(const PagedAttentionArgs& args, const CpuAttentionPlan& p
   const TensorView& k = args.cache.k;
   const int64_t row = plan.row_offsets[static_cast<size_t>(unit.sequence)];
   s.group = static_cast<int>(args.q.dim(1) / k.dim(1));
-  s.head_dim = static_cast<int>(k.dim(3));
+  s.head_dim = static_cast<int>(args.q.dim(2));
   const int64_t head = kv_head * s.group * s.head_dim;
   const auto at = [head, row](const TensorView& view) {
     return static_cast<char*>(view.data) + (row * view.row_stride + head) * DTypeBytes(view.dtype);
@@ -79,10 +113,11 @@ AttentionSlice SliceOf(const PagedAttentionArgs& args, const CpuAttentionPlan& p
   s.q = at(args.q);
   s.q_stride = args.q.row_stride;
   s.q_is_bf16 = args.q.dtype == DType::kBF16;
-  s.out = at(args.out);
-  s.out_stride = args.out.row_stride;
-  s.out_is_bf16 = args.out.dtype == DType::kBF16;
-  const int64_t head_bytes = int64_t{args.cache.block_size} * s.head_dim * DTypeBytes(k.dtype);
+  const TensorView out = Unquantized(args);
+  s.out = at(out);
+  s.out_stride = out.row_stride;
+  s.out_is_bf16 = out.dtype == DType::kBF16;
+  const int64_t head_bytes = int64_t{args.cache.block_size} * k.dim(3) * DTypeBytes(k.dtype);
   s.k = static_cast<const char*>(k.data) + kv_head * head_bytes;
   s.v = static_cast<const char*>(args.cache.v.data) + kv_head * head_bytes;
   s.block_stride = k.dim(1) * head_bytes;
@@ -137,6 +172,7 @@ bool AttendInCuts(const PagedAttentionArgs& args, const CpuAttentionPlan& plan,
   }
   if (most_tiles < kMinTilesToCut || floats > plan.partial_floats) return false;
   const int64_t num_parts = (wanted + num_slices - 1) / num_slices;
+  const auto kernel = KernelFor(args, kernels);
   const auto with_partials = [&](int64_t i, int thread) {
     float* partials = static_cast<float*>(plan.partials.data());
     for (int64_t j = 0; j < i; ++j) partials += cut_at(j).partial_floats;
@@ -151,7 +187,7 @@ bool AttendInCuts(const PagedAttentionArgs& args, const CpuAttentionPlan& plan,
     const int64_t tiles = slice.tile_end - begin;
     slice.tile_begin = begin + tiles * (item % num_parts) / num_parts;
     slice.tile_end = begin + tiles * (item % num_parts + 1) / num_parts;
-    if (slice.tile_begin < slice.tile_end) kernels.attention(slice);
+    if (slice.tile_begin < slice.tile_end) kernel(slice);
   });
   pool.RunItems(num_slices,
                 [&](int thread, int64_t i) { kernels.merge_attention(with_partials(i, thread)); });
@@ -187,18 +223,18 @@ void PlanAttention(const BatchShape& shape, AttentionPlan& plan) {
   }
 }
 
-void PagedAttention(const PagedAttentionArgs& args, const KernelTable& kernels, ThreadPool& pool) {
-  CheckArgs(args);
-  RA_CHECK_EQ(args.cache.block_size % 8, 0);
-  const auto& plan = static_cast<const CpuAttentionPlan&>(*args.plan);
-  RA_CHECK_EQ(args.q.dim(2), plan.limits.head_dim);
-  RA_CHECK_EQ(args.q.dim(1), plan.limits.num_heads);
+namespace {
+
+// Every row's output, not yet quantized.
+void Attend(const PagedAttentionArgs& args, const CpuAttentionPlan& plan,
+            const KernelTable& kernels, ThreadPool& pool) {
   const int64_t num_kv_heads = args.cache.k.dim(1);
+  const auto kernel = KernelFor(args, kernels);
   const auto attend = [&](int thread, int64_t item) {
     const Unit& unit = plan.units_[static_cast<size_t>(item / num_kv_heads)];
     AttentionSlice slice = SliceOf(args, plan, unit, item % num_kv_heads);
     slice.scratch = ScratchOf(plan, thread);
-    kernels.attention(slice);
+    kernel(slice);
   };
   const int64_t num_slices = static_cast<int64_t>(plan.units_.size()) * num_kv_heads;
   if (plan.total_macs <= kInlineMacs || pool.num_threads() == 1) {
@@ -207,6 +243,18 @@ void PagedAttention(const PagedAttentionArgs& args, const KernelTable& kernels, 
   }
   if (AttendInCuts(args, plan, kernels, pool)) return;
   pool.RunItems(num_slices, attend);
+}
+
+}  // namespace
+
+void PagedAttention(const PagedAttentionArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+  CheckArgs(args);
+  RA_CHECK_EQ(args.cache.block_size % 8, 0);
+  const auto& plan = static_cast<const CpuAttentionPlan&>(*args.plan);
+  RA_CHECK_EQ(args.q.dim(2), plan.limits.head_dim);
+  RA_CHECK_EQ(args.q.dim(1), plan.limits.num_heads);
+  Attend(args, plan, kernels, pool);
+  if (args.out.dtype == DType::kI8) QuantizeRows(args, kernels, pool);
 }
 
 void CopyBlocks(const CopyBlocksArgs& args, ThreadPool& pool) {

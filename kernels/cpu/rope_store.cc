@@ -40,6 +40,7 @@ void RopeAndStoreKv(const RopeStoreKvArgs& args, const KernelTable& kernels, Thr
     s.k = static_cast<char*>(cache.k.data) + slot / cache.block_size * block_bytes;
     s.v = static_cast<char*>(cache.v.data) + slot / cache.block_size * block_bytes;
     s.kv_is_bf16 = cache.k.dtype == DType::kBF16;
+    s.kv_is_int8 = cache.k.dtype == DType::kI8;
     s.block_size = cache.block_size;
     s.in_block = static_cast<int>(slot % cache.block_size);
     s.scratch = scratch.data();

@@ -49,7 +49,28 @@ void RotateHead(std::vector<double>& head, const TensorView& rope, int64_t posit
   }
 }
 
+// D values and the scale behind them (kernels/attention_args.h).
+void QuantizeHead(int8_t* row, const TensorView& cache, const std::vector<double>& head) {
+  bool is_finite = true;
+  float largest = 0;
+  for (const double x : head) {
+    is_finite = is_finite && std::isfinite(x);
+    largest = std::max(largest, static_cast<float>(std::abs(x)));
+  }
+  const bool has_values = is_finite && largest > 0x1p-100f;
+  const float scale = has_values ? largest / 127 : is_finite ? 0 : NAN;
+  for (size_t i = 0; i < head.size(); ++i) {
+    const double value = has_values ? std::nearbyint(head[i] / double{scale}) : 0;
+    row[i] = static_cast<int8_t>(std::clamp(value, -127.0, 127.0));
+  }
+  std::memcpy(row + cache.dim(3) - kKvScaleBytes, &scale, sizeof(scale));
+}
+
 void StoreHead(const TensorView& cache, int64_t offset, const std::vector<double>& head) {
+  if (cache.dtype == DType::kI8) {
+    QuantizeHead(static_cast<int8_t*>(cache.data) + offset, cache, head);
+    return;
+  }
   for (size_t i = 0; i < head.size(); ++i) {
     StoreAt(cache.data, cache.dtype, offset + static_cast<int64_t>(i), static_cast<float>(head[i]));
   }
@@ -64,18 +85,22 @@ struct Keys {
     return CacheOffset(cache, table[position / cache.block_size], head,
                        position % cache.block_size);
   }
-  float K(int64_t position, int64_t i) const {
-    return LoadAt(cache.k.data, cache.k.dtype, Offset(position) + i);
-  }
-  float V(int64_t position, int64_t i) const {
-    return LoadAt(cache.v.data, cache.v.dtype, Offset(position) + i);
+  double K(int64_t position, int64_t i) const { return Element(cache.k, Offset(position), i); }
+  double V(int64_t position, int64_t i) const { return Element(cache.v, Offset(position), i); }
+
+  static double Element(const TensorView& view, int64_t row, int64_t i) {
+    if (view.dtype != DType::kI8) return LoadAt(view.data, view.dtype, row + i);
+    const int8_t* values = static_cast<const int8_t*>(view.data) + row;
+    float scale = 0;
+    std::memcpy(&scale, values + view.dim(3) - kKvScaleBytes, sizeof(scale));
+    return double{scale} * values[i];
   }
 };
 
 // One query head of one row over keys [begin, end).
 void AttendHead(const PagedAttentionArgs& args, const Keys& keys, int64_t row, int64_t q_begin,
                 int64_t begin, int64_t end) {
-  const int64_t dim = args.cache.k.dim(3);
+  const int64_t dim = args.q.dim(2);
   std::vector<double> weights;
   double highest = -INFINITY;
   for (int64_t p = begin; p < end; ++p) {

@@ -51,7 +51,7 @@ TEST_P(BatchInvarianceTest, LinearRowsDoNotSeeTheirBatch) {
 // Tokens 0.. of sequence 0 are run in chunks of each size, beside sequence 1 or alone.
 TEST_P(BatchInvarianceTest, AttentionRowsDoNotSeeTheirChunkOrBatch) {
   constexpr int kTokens = 150;
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
     for (const int window : {0, 70}) {
       std::map<int, std::vector<uint8_t>> alone;
       for (const int threads : {1, 2, 3, 4}) {
@@ -83,7 +83,7 @@ TEST_P(BatchInvarianceTest, AttentionRowsDoNotSeeTheirChunkOrBatch) {
 // A long context with one KV head: with several threads its key tiles are shared out, with one they
 // are not.
 TEST_P(BatchInvarianceTest, SharedKeyTilesGiveTheSameBits) {
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
     for (const int window : {0, 900}) {
       std::vector<uint8_t> expected;
       for (const int threads : {1, 2, 3, 4}) {
@@ -105,14 +105,16 @@ TEST_P(BatchInvarianceTest, SharedKeyTilesGiveTheSameBits) {
 TEST_P(BatchInvarianceTest, RejectedDraftsLeaveNoTrace) {
   const auto backend = WithThreads(GetParam(), 2);
   const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 64, .block_size = 16};
-  StepFixture plain(*backend, shape, DType::kF32, DType::kBF16);
-  StepFixture drafted(*backend, shape, DType::kF32, DType::kBF16);
-  plain.Run(*backend, {{0, 30}});
-  drafted.Run(*backend, {{0, 30}});
-  const Tensor with_drafts = drafted.Run(*backend, {{0, 5}});
-  drafted.Truncate(0, 31);
-  EXPECT_EQ(RowBytes(plain.Run(*backend, {{0, 1}}).view(), 0), RowBytes(with_drafts.view(), 0));
-  EXPECT_EQ(plain.Run(*backend, {{0, 1}}).bytes(), drafted.Run(*backend, {{0, 1}}).bytes());
+  for (const DType cache : {DType::kBF16, DType::kI8}) {
+    StepFixture plain(*backend, shape, DType::kF32, cache);
+    StepFixture drafted(*backend, shape, DType::kF32, cache);
+    plain.Run(*backend, {{0, 30}});
+    drafted.Run(*backend, {{0, 30}});
+    const Tensor with_drafts = drafted.Run(*backend, {{0, 5}});
+    drafted.Truncate(0, 31);
+    EXPECT_EQ(RowBytes(plain.Run(*backend, {{0, 1}}).view(), 0), RowBytes(with_drafts.view(), 0));
+    EXPECT_EQ(plain.Run(*backend, {{0, 1}}).bytes(), drafted.Run(*backend, {{0, 1}}).bytes());
+  }
 }
 
 TEST_P(BatchInvarianceTest, RowOpsDoNotSeeTheirBatch) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace runahead {
 namespace {
@@ -24,6 +25,7 @@ StepFixture::StepFixture(Backend& backend, const StepShape& shape, DType activat
       lens_(kSequences) {
   tokens_.resize(kSequences);
   keys_.resize(static_cast<size_t>(kSequences * shape.num_kv_heads * shape.max_context));
+  values_.resize(keys_.size());
   const int blocks = (shape.max_context + shape.block_size - 1) / shape.block_size;
   for (int s = 0; s < kSequences; ++s) {
     auto& table = tables_.emplace_back();
@@ -31,8 +33,9 @@ StepFixture::StepFixture(Backend& backend, const StepShape& shape, DType activat
   }
   // Twice the blocks, so that a sequence can move.
   const int64_t num_blocks = 1 + 2 * kSequences * blocks;
-  k_ = Tensor(cache, {num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim});
-  v_ = Tensor(cache, {num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim});
+  const int64_t row = KvRowElements(cache, shape.head_dim);
+  k_ = Tensor(cache, {num_blocks, shape.num_kv_heads, shape.block_size, row});
+  v_ = Tensor(cache, {num_blocks, shape.num_kv_heads, shape.block_size, row});
   cache_ = {k_.view(), v_.view(), shape.block_size};
   rope_ = Tensor(DType::kF32, {shape.max_context, shape.head_dim});
   const int half = shape.head_dim / 2;
@@ -68,15 +71,54 @@ const std::vector<std::vector<float>>& StepFixture::Tokens(int sequence) const {
   return tokens;
 }
 
-const std::vector<double>& StepFixture::RotatedKey(int sequence, int kv_head, int position) const {
+// Relative error of an element of q or k after norm and rotation. With rotation it is relative to
+// its pair's size: sqrt(2) covers that in a sum of products.
+double StepFixture::RotationError() const {
+  return (shape_.qk_norm ? static_cast<double>(shape_.head_dim) / 2 + 10 : 4) * kEpsF32 * 2;
+}
+
+// `error`: of an element, relative to the head's largest.
+StepFixture::Stored StepFixture::StoredHead(std::vector<double> head, double error) const {
+  Stored stored{std::move(head), std::vector<double>(static_cast<size_t>(shape_.head_dim)), 0};
+  if (cache_dtype_ != DType::kI8) return stored;  // its roundings are in the caller's bound
+  double largest = 0;
+  for (const double x : stored.value) largest = std::max(largest, std::abs(x));
+  stored.scale = largest / 127;
+  error += 4 * kEpsF32;
+  for (size_t i = 0; i < stored.value.size(); ++i) {
+    const double units = stored.value[i] / stored.scale;
+    const double from_tie = std::abs(std::abs(units - std::floor(units)) - 0.5);
+    stored.value[i] = std::nearbyint(units) * stored.scale;
+    stored.slack[i] =
+        std::abs(stored.value[i]) * error + (from_tie < 127 * error ? stored.scale : 0);
+  }
+  return stored;
+}
+
+const StepFixture::Stored& StepFixture::KeyAt(int sequence, int kv_head, int position) const {
   const int64_t at =
       (int64_t{sequence} * shape_.num_kv_heads + kv_head) * shape_.max_context + position;
-  std::vector<double>& key = keys_[static_cast<size_t>(at)];
-  if (key.empty()) {
-    key = Rotated(Tokens(sequence)[static_cast<size_t>(position)], shape_.num_heads + kv_head,
-                  shape_.qk_norm ? k_norm_.data() : nullptr, position);
+  Stored& key = keys_[static_cast<size_t>(at)];
+  if (key.value.empty()) {
+    key = StoredHead(
+        Rotated(Tokens(sequence)[static_cast<size_t>(position)], shape_.num_heads + kv_head,
+                shape_.qk_norm ? k_norm_.data() : nullptr, position),
+        2 * RotationError());
   }
   return key;
+}
+
+const StepFixture::Stored& StepFixture::ValueAt(int sequence, int kv_head, int position) const {
+  const int64_t at =
+      (int64_t{sequence} * shape_.num_kv_heads + kv_head) * shape_.max_context + position;
+  Stored& value = values_[static_cast<size_t>(at)];
+  if (value.value.empty()) {
+    const auto& token = Tokens(sequence)[static_cast<size_t>(position)];
+    const auto head =
+        token.begin() + int64_t{shape_.num_heads + shape_.num_kv_heads + kv_head} * shape_.head_dim;
+    value = StoredHead(std::vector<double>(head, head + shape_.head_dim), 0);
+  }
+  return value;
 }
 
 Tensor StepFixture::Rows(const std::vector<Chunk>& runs, std::vector<int32_t>& positions,
@@ -201,6 +243,24 @@ std::vector<double> StepFixture::Rotated(const std::vector<float>& row, int head
   return y;
 }
 
+// Each tile's weights, times their values' scales, are rounded to whole 16383rds of the largest.
+double StepFixture::WeightRounding(int sequence, int kv_head, int begin,
+                                   const std::vector<double>& weights, size_t i) const {
+  double error = 0;
+  const auto end = begin + static_cast<int>(weights.size());
+  for (int tile = begin / kKeyTileTokens * kKeyTileTokens; tile < end; tile += kKeyTileTokens) {
+    double largest = 0;
+    double units = 0;  // of the values: |value / scale|
+    for (int p = std::max(begin, tile); p < std::min(end, tile + kKeyTileTokens); ++p) {
+      const Stored& v = ValueAt(sequence, kv_head, p);
+      largest = std::max(largest, weights[static_cast<size_t>(p - begin)] * v.scale);
+      units += std::abs(v.value[i]) / v.scale;
+    }
+    error += (0.5 + 1e-3) * largest / 16383 * units;
+  }
+  return error;
+}
+
 // The bound (docs/numerics.md, "attention"): q and k each carry `u`, the roundings of rotation and
 // store; a score is then off by at most delta = scale (2u + (D + 4) eps) sum |q k|, so each weight
 // by e^(2 delta) - 1 relative, plus its own rounding; the N products are summed in f32; the output
@@ -214,23 +274,27 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
   const auto q = Rotated(tokens[static_cast<size_t>(position)], head, q_gain, position);
   const int begin = shape_.window == 0 ? 0 : std::max(0, position - shape_.window + 1);
   const bool rounds = cache_dtype_ == DType::kBF16;
-  // With rotation, an element's error is relative to its pair's size: sqrt(2) covers it in the sum
-  // of products.
-  const double of_op = (shape_.qk_norm ? static_cast<double>(dim) / 2 + 10 : 4) * kEpsF32 * 2;
-  const double u = of_op + (rounds ? kEpsBf16 : 0) + (activation_ == DType::kBF16 ? kEpsBf16 : 0);
+  const bool is_int8 = cache_dtype_ == DType::kI8;
+  double largest_q = 0;
+  for (const double x : q) largest_q = std::max(largest_q, std::abs(x));
+  const double u =
+      RotationError() + (rounds ? kEpsBf16 : 0) + (activation_ == DType::kBF16 ? kEpsBf16 : 0);
   std::vector<double> scores;
   double delta = 0;
   for (int p = begin; p <= position; ++p) {
-    const std::vector<double>& k = RotatedKey(sequence, kv_head, p);
+    const Stored& k = KeyAt(sequence, kv_head, p);
     double dot = 0;
     double size = 0;
+    double rounding = 0;  // of an INT8 cache: of the key, and of the query to 16256 levels
     for (size_t i = 0; i < dim; ++i) {
-      dot += q[i] * k[i];
-      size += std::abs(q[i] * k[i]);
+      dot += q[i] * k.value[i];
+      size += std::abs(q[i] * k.value[i]);
+      rounding += std::abs(q[i]) * k.slack[i];
+      if (is_int8) rounding += std::abs(k.value[i]) * (0.5 + 1e-3) * largest_q / 16256;
     }
     scores.push_back(dot * double{scale_});
     const double off = 2 * u + static_cast<double>(dim + 4) * kEpsF32;
-    delta = std::max(delta, double{scale_} * off * size * std::sqrt(2.0));
+    delta = std::max(delta, double{scale_} * (off * size * std::sqrt(2.0) + rounding));
   }
   const double highest = *std::max_element(scores.begin(), scores.end());
   double total = 0;
@@ -241,15 +305,16 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
   for (size_t i = 0; i < dim; ++i) {
     double sum = 0;
     double size = 0;
+    double rounding = is_int8 ? WeightRounding(sequence, kv_head, begin, scores, i) / total : 0;
     for (int p = begin; p <= position; ++p) {
-      const size_t at = static_cast<size_t>(shape_.num_heads + shape_.num_kv_heads + kv_head) * dim;
-      const double v = tokens[static_cast<size_t>(p)][at + i];
+      const Stored& v = ValueAt(sequence, kv_head, p);
       const double weight = scores[static_cast<size_t>(p - begin)] / total;
-      sum += weight * v;
-      size += weight * std::abs(v);
+      sum += weight * v.value[i];
+      size += weight * std::abs(v.value[i]);
+      rounding += weight * v.slack[i];
     }
     expected.push_back(sum);
-    bound.push_back((weight_error + (rounds ? kEpsBf16 : 0)) * size +
+    bound.push_back((weight_error + (rounds ? kEpsBf16 : 0)) * size + rounding +
                     EpsOf(activation_) * std::abs(sum) + 1e-30);
   }
 }

@@ -59,11 +59,24 @@ class StepFixture {
  private:
   // A sequence's tokens; made when first asked for, as most tests use one sequence.
   const std::vector<std::vector<float>>& Tokens(int sequence) const;
+  // What the cache holds of one token's K or V of one head, and how far off an element may be:
+  // where INT8 rounding is all but a tie, by a whole unit.
+  struct Stored {
+    std::vector<double> value;
+    std::vector<double> slack;
+    double scale = 0;
+  };
+  Stored StoredHead(std::vector<double> head, double error) const;
   // A head of q or k as it should be after norm and rotation.
   std::vector<double> Rotated(const std::vector<float>& row, int head, const float* gain,
                               int position) const;
-  // The same for a key, remembered: every later row asks again.
-  const std::vector<double>& RotatedKey(int sequence, int kv_head, int position) const;
+  // A key and a value as stored, remembered: every later row asks again.
+  const Stored& KeyAt(int sequence, int kv_head, int position) const;
+  const Stored& ValueAt(int sequence, int kv_head, int position) const;
+  double RotationError() const;
+  // Relative to the output's largest unit: what rounding a tile's weights may add to element i.
+  double WeightRounding(int sequence, int kv_head, int begin, const std::vector<double>& weights,
+                        size_t i) const;
   void AppendHead(int sequence, int position, int head, std::vector<double>& expected,
                   std::vector<double>& bound) const;
   Tensor Rows(const std::vector<Chunk>& runs, std::vector<int32_t>& positions,
@@ -77,7 +90,8 @@ class StepFixture {
   float scale_;
   // [sequence][position]: (Nq + 2 Nkv) D, rounded
   mutable std::vector<std::vector<std::vector<float>>> tokens_;
-  mutable std::vector<std::vector<double>> keys_;  // [sequence, Nkv, position]: D
+  mutable std::vector<Stored> keys_;    // [sequence, Nkv, position]
+  mutable std::vector<Stored> values_;  // likewise
   std::vector<int> lens_;
   std::vector<std::vector<int32_t>> tables_;
   Tensor k_;

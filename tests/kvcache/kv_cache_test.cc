@@ -35,10 +35,22 @@ TEST_P(KvCacheTest, ShapesBytesAndZeros) {
   }
 }
 
+// An INT8 block holds D values up to a multiple of 16 and an f32 scale for each token and head, so
+// that a copied block brings its scales along.
+TEST_P(KvCacheTest, Int8BlocksHoldTheirScales) {
+  const KvCacheShape shape = {
+      .num_layers = 3, .num_kv_heads = 2, .head_dim = 40, .block_size = 8, .dtype = DType::kI8};
+  EXPECT_EQ(shape.BlockBytes(), 2 * 3 * 2 * 8 * (48 + 4));
+  KvCache cache(*backend_, shape, 5);
+  EXPECT_EQ(cache.bytes(), 5 * shape.BlockBytes());
+  EXPECT_EQ(cache.layer(0).k.NumBytes() * 2 * 3, cache.bytes());
+  EXPECT_EQ(cache.layer(2).v.dim(3), 52);
+}
+
 // Blocks 0..4 of both halves of both layers hold their own number; 1 -> 3 and 0 -> 4 are copied:
 //   [0 1 2 3 4] -> [0 1 2 1 0]
 TEST_P(KvCacheTest, CopyBlocksCopiesKeysAndValuesOfEveryLayer) {
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
     const KvCacheShape shape = {
         .num_layers = 2, .num_kv_heads = 3, .head_dim = 10, .block_size = 2, .dtype = dtype};
     KvCache cache(*backend_, shape, 5);

@@ -16,6 +16,7 @@
 // rounded to bf16 and products are summed in f32.
 //
 // Roofline: 2 * context * D * bytes(kv) read per KV head; 4 * vectors * context * D operations.
+#include "kernels/cpu/isa/attention-inl.h"
 #include "kernels/cpu/isa/kernel_table.h"
 #include "kernels/cpu/isa/kernels.h"
 #include "kernels/cpu/isa/simd-inl.h"
@@ -23,14 +24,9 @@
 namespace runahead::cpu::RA_ISA {
 namespace {
 
-#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2
-constexpr int kMaxVectors = 4;  // query vectors in registers
-#else
-constexpr int kMaxVectors = 8;
-#endif
-
 struct Bf16 {
   static constexpr int kPerUnit = 2;
+  static constexpr bool kHasScales = false;
   static constexpr bool kIsBf16 = true;
   template <int kNum>
   using Vec = VecU<kNum>;
@@ -55,6 +51,7 @@ struct Bf16 {
 
 struct F32 {
   static constexpr int kPerUnit = 1;
+  static constexpr bool kHasScales = false;
   static constexpr bool kIsBf16 = false;
   template <int kNum>
   using Vec = VecF<kNum>;
@@ -76,107 +73,17 @@ struct F32 {
   }
 };
 
-// This thread's scratch, cut up. Rows are query vectors of the slice.
-struct Scratch {
-  float* q;         // [32, U] units
-  float* scores;    // [32, 64]
-  float* weights;   // [32, 64 / P] units
-  float* tile_out;  // [32, D]
-  float* out;       // [32, D]
-  float* tile_max;  // [32]
-  float* tile_sum;
-  float* max;
-  float* sum;
-  float* keep;  // factor of what was
-  float* take;  // factor of the tile
-};
-
-HWY_INLINE Scratch Cut(const AttentionSlice& s) {
-  constexpr int64_t n = kMaxQueryVectors;
-  Scratch c;
-  c.q = s.scratch;
-  c.scores = c.q + n * s.head_dim;
-  c.weights = c.scores + n * kTileKeys;
-  c.tile_out = c.weights + n * kTileKeys;
-  c.out = c.tile_out + n * s.head_dim;
-  c.tile_max = c.out + n * s.head_dim;
-  c.tile_sum = c.tile_max + n;
-  c.max = c.tile_sum + n;
-  c.sum = c.max + n;
-  c.keep = c.sum + n;
-  c.take = c.keep + n;
-  return c;
-}
-
-constexpr float kNothing = -__builtin_inff();
-
-// A run of tokens within one block: where their values and their keys begin.
-struct Segment {
-  const char* values = nullptr;
-  const char* keys = nullptr;
-  int num_units = 0;  // of values
-};
-
-// One tile of one slice, and where its keys and values lie.
-struct Tile {
-  int64_t first = 0;     // position of its first key
-  int num_keys = 0;      // visible to some vector of the slice
-  int num_vectors = 0;   // of the slice
-  int num_key_vecs = 0;  // vectors of keys that hold them
-  int num_segments = 0;
-  bool half = false;                       // the last unit's second token is not yet written
-  const char* keys[kTileKeys / 4] = {};    // of each vector of keys
-  const char* values[kTileKeys / 4] = {};  // of the same tokens
-  Segment segments[kTileKeys / 8 + 1];
-};
-
 template <class Format>
-void LoadQueries(const AttentionSlice& s, float* q) {
+void LoadQueries(const AttentionSlice& s, const Scratch& c) {
   const int elem = s.q_is_bf16 ? 2 : 4;
   for (int f = s.vector_begin; f < s.vector_end; ++f) {
     const int64_t at = (f / s.group) * s.q_stride + int64_t{f % s.group} * s.head_dim;
     const char* from = static_cast<const char*>(s.q) + at * elem;
+    c.score_scale[f - s.vector_begin] = s.scale;
     const int64_t to = int64_t{f - s.vector_begin} * s.head_dim;
     ForLanes(s.head_dim, [&](auto d, int64_t i) HWY_ATTR {
-      StoreRow(d, LoadRow(d, from, s.q_is_bf16, i), q, Format::kIsBf16, to + i);
+      StoreRow(d, LoadRow(d, from, s.q_is_bf16, i), c.q, Format::kIsBf16, to + i);
     });
-  }
-}
-
-HWY_INLINE const char* BlockOf(const AttentionSlice& s, const void* cache, int64_t position) {
-  return static_cast<const char*>(cache) + s.table[position / s.block_size] * s.block_stride;
-}
-
-// Finds tile t of the slice; `lanes` keys make a vector.
-template <class Format>
-void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
-  const int64_t last = s.first_position + (s.vector_end - 1) / s.group;
-  tile.first = t * kTileKeys;
-  const int64_t visible = last + 1 - tile.first;
-  tile.num_keys = static_cast<int>(visible < kTileKeys ? visible : kTileKeys);
-  tile.num_vectors = s.vector_end - s.vector_begin;
-  tile.half = tile.num_keys % Format::kPerUnit != 0;
-  tile.num_key_vecs = 0;
-  tile.num_segments = 0;
-  const int group = KeyGroup(s.block_size);
-  const int64_t units = s.head_dim / Format::kPerUnit;
-  for (int key = 0; key < tile.num_keys;) {
-    const int64_t position = tile.first + key;
-    const int in_block = static_cast<int>(position % s.block_size);
-    const int rest = s.block_size - in_block;
-    const int count = rest < tile.num_keys - key ? rest : tile.num_keys - key;
-    Segment& segment = tile.segments[tile.num_segments++];
-    segment.keys = BlockOf(s, s.k, position) + in_block / group * units * group * 4;
-    segment.values =
-        BlockOf(s, s.v, position) + int64_t{in_block / Format::kPerUnit} * s.head_dim * 4;
-    segment.num_units = (count + Format::kPerUnit - 1) / Format::kPerUnit;
-    for (int i = 0; i < count; i += lanes) {
-      tile.values[tile.num_key_vecs] = segment.values + i / Format::kPerUnit * s.head_dim * 4;
-      tile.keys[tile.num_key_vecs++] =
-          segment.keys +
-          ((in_block % group + i) / group * units * group + (in_block + i) % group) * 4;
-    }
-    key += count;
   }
 }
 
@@ -219,9 +126,6 @@ HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Scrat
   }
 }
 
-// Vectors side by side in a register tile: enough chains to hide a multiply-add's latency.
-constexpr int TileVecs(int num_vectors) { return kMaxVectors == 8 && num_vectors < 8 ? 4 : 2; }
-
 // All query vectors from r on, in the largest register tiles that fit.
 template <class Format, int kNum, int kVectors>
 HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Scratch& c, int r) {
@@ -237,31 +141,6 @@ HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Scratch&
   }
   if constexpr (kVectors > 1) {
     if (r < tile.num_vectors) Scores<Format, kNum, kVectors / 2>(s, tile, c, r);
-  }
-}
-
-// Scales and masks the scores, and finds each vector's maximum.
-void MaskScores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
-  const DF d;
-  constexpr int kVecs = kTileKeys / kLanes;
-  const auto nothing = hn::Set(d, kNothing);
-  for (int r = 0; r < tile.num_vectors; ++r) {
-    // Visible keys of the tile: low <= key <= high. Both are small integers, exact in f32.
-    const int64_t high = s.first_position + (s.vector_begin + r) / s.group - tile.first;
-    const int64_t low = s.window == 0 ? -1 : high - s.window + 1;
-    const auto highest = hn::Set(d, static_cast<float>(high < kTileKeys ? high : kTileKeys));
-    const auto lowest = hn::Set(d, static_cast<float>(low > -1 ? low : -1));
-    float* row = c.scores + r * kTileKeys;
-    auto peak = nothing;
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      const auto key = hn::Iota(d, static_cast<float>(v * kLanes));
-      const auto visible = hn::And(hn::Ge(key, lowest), hn::Le(key, highest));
-      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, s.scale));
-      const auto masked = hn::IfThenElse(visible, scaled, nothing);
-      hn::Store(masked, d, row + v * kLanes);
-      peak = hn::Max(peak, masked);
-    }
-    c.tile_max[r] = hn::GetLane(hn::MaxOfLanes(d, peak));
   }
 }
 
@@ -331,7 +210,7 @@ HWY_INLINE void WeighValues(const AttentionSlice& s, const Tile& tile, const Til
   }
   RA_UNROLL for (int i = 0; i < kVectors; ++i) {
     RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      hn::StoreU(acc[i][v], TagF<kNum>(), c.tile_out + (r + i) * s.head_dim + at + v * kNum);
+      hn::StoreU(acc[i][v], TagF<kNum>(), c.tile_out + (r + i) * c.width + at + v * kNum);
     }
   }
 }
@@ -366,72 +245,13 @@ void Weighted(const AttentionSlice& s, const Tile& tile, const Tile& next, const
   }
 }
 
-void Start(const Scratch& c, int num_vectors, int64_t head_dim) {
-  for (int r = 0; r < num_vectors; ++r) {
-    c.max[r] = kNothing;
-    c.sum[r] = 0;
-  }
-  for (int64_t i = 0; i < num_vectors * head_dim; ++i) c.out[i] = 0;
-}
-
-// Takes one tile's partial into the running result.
-void Fold(const Scratch& c, int num_vectors, int64_t head_dim) {
-  ForLanes(num_vectors, [&](auto d, int64_t i) HWY_ATTR {
-    const auto was = hn::LoadU(d, c.max + i);
-    const auto tile = hn::LoadU(d, c.tile_max + i);
-    const auto now = hn::Max(was, tile);
-    const auto shift = hn::IfThenElse(hn::Eq(now, hn::Set(d, kNothing)), hn::Zero(d), now);
-    const auto keep = Exp(d, hn::Sub(was, shift));
-    const auto take = Exp(d, hn::Sub(tile, shift));
-    const auto sum = hn::Mul(hn::LoadU(d, c.sum + i), keep);
-    hn::StoreU(hn::MulAdd(hn::LoadU(d, c.tile_sum + i), take, sum), d, c.sum + i);
-    hn::StoreU(now, d, c.max + i);
-    hn::StoreU(keep, d, c.keep + i);
-    hn::StoreU(take, d, c.take + i);
-  });
-  for (int r = 0; r < num_vectors; ++r) {
-    float* out = c.out + r * head_dim;
-    const float* tile_out = c.tile_out + r * head_dim;
-    ForLanes(head_dim, [&](auto d, int64_t i) HWY_ATTR {
-      const auto kept = hn::Mul(hn::LoadU(d, out + i), hn::Set(d, c.keep[r]));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, tile_out + i), hn::Set(d, c.take[r]), kept), d, out + i);
-    });
-  }
-}
-
-void Finish(const AttentionSlice& s, const Scratch& c) {
-  for (int f = s.vector_begin; f < s.vector_end; ++f) {
-    const int r = f - s.vector_begin;
-    const int64_t to = (f / s.group) * s.out_stride + int64_t{f % s.group} * s.head_dim;
-    ForLanes(s.head_dim, [&](auto d, int64_t i) HWY_ATTR {
-      const auto value = hn::LoadU(d, c.out + int64_t{r} * s.head_dim + i);
-      StoreRow(d, hn::Div(value, hn::Set(d, c.sum[r])), s.out, s.out_is_bf16, to + i);
-    });
-  }
-}
-
-// One tile's partial of one vector: maximum, sum, D outputs.
-HWY_INLINE float* PartialOf(const AttentionSlice& s, int64_t tile, int r) {
-  const int64_t num_vectors = s.vector_end - s.vector_begin;
-  return s.partials + (tile * num_vectors + r) * (2 + s.head_dim);
-}
-
-void KeepPartial(const AttentionSlice& s, const Scratch& c, int64_t tile, int num_vectors) {
-  for (int r = 0; r < num_vectors; ++r) {
-    float* to = PartialOf(s, tile, r);
-    to[0] = c.tile_max[r];
-    to[1] = c.tile_sum[r];
-    __builtin_memcpy(to + 2, c.tile_out + r * s.head_dim, static_cast<size_t>(s.head_dim) * 4);
-  }
-}
-
 // Lanes are keys of one group, so a vector never crosses blocks.
 template <class Format, int kNum>
 void AttendTiles(const AttentionSlice& s) {
   const Scratch c = Cut(s);
   const int num_vectors = s.vector_end - s.vector_begin;
-  LoadQueries<Format>(s, c.q);
-  Start(c, num_vectors, s.head_dim);
+  LoadQueries<Format>(s, c);
+  Start(c, num_vectors);
   Tile tiles[2];
   Locate<Format>(s, s.tile_begin, kNum, tiles[0]);
   for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
@@ -474,13 +294,13 @@ void Attention(const AttentionSlice& slice) {
 void MergeAttention(const AttentionSlice& s) {
   const Scratch c = Cut(s);
   const int num_vectors = s.vector_end - s.vector_begin;
-  Start(c, num_vectors, s.head_dim);
+  Start(c, num_vectors);
   for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
     for (int r = 0; r < num_vectors; ++r) {
       const float* from = PartialOf(s, t, r);
       c.tile_max[r] = from[0];
       c.tile_sum[r] = from[1];
-      __builtin_memcpy(c.tile_out + r * s.head_dim, from + 2, static_cast<size_t>(s.head_dim) * 4);
+      __builtin_memcpy(c.tile_out + r * c.width, from + 2, static_cast<size_t>(s.head_dim) * 4);
     }
     Fold(c, num_vectors, s.head_dim);
   }

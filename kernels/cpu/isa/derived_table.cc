@@ -9,6 +9,7 @@ KernelTable Derive() {
   KernelTable table = RA_BASE_ISA::Kernels();
   table.linear_int4 = LinearInt4;
   table.linear_int8 = LinearInt8;
+  table.attention_int8 = AttentionInt8;
   table.spin_int8 = SpinInt8;
   return table;
 }

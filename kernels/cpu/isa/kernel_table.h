@@ -57,7 +57,7 @@ struct AttentionSlice {
       nullptr;  // first row of the sequence, first head of the group; rows q_stride elements apart
   int64_t q_stride = 0;
   bool q_is_bf16 = false;
-  const void* k = nullptr;  // this KV head in block 0; blocks block_stride elements apart
+  const void* k = nullptr;  // this KV head in block 0; blocks block_stride bytes apart
   const void* v = nullptr;
   int64_t block_stride = 0;
   const int32_t* table = nullptr;  // block ids of the sequence
@@ -82,9 +82,10 @@ struct AttentionSlice {
 
 // `static` keeps each build's copy its own.
 static constexpr int64_t AttentionScratchFloats(int64_t head_dim) {
-  // Per query vector: q, tile output and output of D each, scores and weights of a tile, six
-  // running values.
-  return kMaxQueryVectors * (3 * head_dim + 2 * kTileKeys + 6);
+  // Per query vector: q, tile output and output of D each (to whole vectors), scores and weights of
+  // a tile, ten single values. And a tile's scales.
+  const int64_t width = (head_dim + 15) / 16 * 16;
+  return kMaxQueryVectors * (3 * width + 2 * kTileKeys + 10) + 2 * kTileKeys;
 }
 
 // How the cpu backend orders one block of one KV head (the order within a block is the backend's
@@ -93,6 +94,11 @@ static constexpr int64_t AttentionScratchFloats(int64_t head_dim) {
 //   k: [B / G][U][G]  G tokens side by side; U = D / 2 units (d, d + 1) in bf16, D in f32    ->
 //   lanes are keys v: [B / P][D]     in bf16 a unit is the tokens (t, t + 1) of one d, P = 2; in
 //   f32 P = 1  -> lanes are d
+//
+// INT8 (W = D to a multiple of 16; the scales of a block's tokens stand before its values):
+//
+//   k: | scales: B f32 | [B / G][W / 4][G][4] u8 |  value + 128 of (d .. d + 3)  -> lanes are keys
+//   v: | scales: B f32 | [B / 4][W][4] i8        |  tokens (t .. t + 3) of one d -> lanes are d
 static constexpr int KeyGroup(int block_size) { return block_size % 16 == 0 ? 16 : 8; }
 
 // One row's rotation and store of one token.
@@ -109,6 +115,7 @@ struct RopeSlice {
   void* k = nullptr;            // the slot's block, KV head 0
   void* v = nullptr;
   bool kv_is_bf16 = false;
+  bool kv_is_int8 = false;
   int block_size = 0;
   int in_block = 0;          // token within the block
   float* scratch = nullptr;  // [D]
@@ -161,7 +168,8 @@ struct KernelTable {
   void (*linear_f32)(const LinearSlice&);
   void (*linear_int4)(const QuantizedLinearSlice&);
   void (*linear_int8)(const QuantizedLinearSlice&);
-  void (*attention)(const AttentionSlice&);
+  void (*attention)(const AttentionSlice&);        // an f32 or bf16 cache
+  void (*attention_int8)(const AttentionSlice&);   // an INT8 cache
   void (*merge_attention)(const AttentionSlice&);  // partials of all tiles, ascending, into out
   void (*rope_store)(const RopeSlice&);
   // f32 and bf16 into anything, quantized rows included (their values are chosen here, once for

@@ -11,6 +11,7 @@ void LinearF32(const LinearSlice& slice);
 void LinearInt4(const QuantizedLinearSlice& slice);
 void LinearInt8(const QuantizedLinearSlice& slice);
 void Attention(const AttentionSlice& slice);
+void AttentionInt8(const AttentionSlice& slice);
 void MergeAttention(const AttentionSlice& slice);
 void RopeStore(const RopeSlice& slice);
 void Convert(RowIn from, RowOut to, int64_t width);

@@ -9,6 +9,7 @@ const KernelTable& Kernels() {
       .linear_int4 = LinearInt4,
       .linear_int8 = LinearInt8,
       .attention = Attention,
+      .attention_int8 = AttentionInt8,
       .merge_attention = MergeAttention,
       .rope_store = RopeStore,
       .convert = Convert,

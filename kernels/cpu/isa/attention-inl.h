@@ -1,0 +1,232 @@
+// What attention over every kind of cache shares: where a tile's keys and values lie, masks, and
+// the fold of tiles in ascending order. Included by isa/attention*.cc alone.
+#pragma once
+
+#include "kernels/cpu/isa/kernel_table.h"
+#include "kernels/cpu/isa/simd-inl.h"
+
+namespace runahead::cpu::RA_ISA {
+namespace {
+
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2
+constexpr int kMaxVectors = 4;  // query vectors in registers
+#else
+constexpr int kMaxVectors = 8;
+#endif
+
+// Vectors side by side in a register tile: enough chains to hide a multiply-add's latency.
+constexpr int TileVecs(int num_vectors) { return kMaxVectors == 8 && num_vectors < 8 ? 4 : 2; }
+
+// This thread's scratch, cut up. Rows are query vectors of the slice.
+struct Scratch {
+  int64_t width;        // D, up to a multiple of 16: elements between rows of D
+  float* q;             // [32, U] units
+  float* scores;        // [32, 64]
+  float* weights;       // [32, 64 / P] units
+  float* tile_out;      // [32, D]
+  float* out;           // [32, D]
+  float* score_scale;   // [32] what scores are multiplied by
+  float* weight_scale;  // INT8: what a unit of weight stands for
+  int32_t* hi_bias;     // INT8: what biased keys add to the sums of each digit, negated
+  int32_t* lo_bias;
+  float* tile_max;
+  float* tile_sum;
+  float* max;
+  float* sum;
+  float* keep;          // factor of what was
+  float* take;          // factor of the tile
+  float* key_scales;    // INT8: [64] of the tile
+  float* value_scales;  // INT8: likewise
+};
+
+HWY_INLINE Scratch Cut(const AttentionSlice& s) {
+  constexpr int64_t n = kMaxQueryVectors;
+  Scratch c;
+  c.width = (int64_t{s.head_dim} + 15) / 16 * 16;
+  c.q = s.scratch;
+  c.scores = c.q + n * c.width;
+  c.weights = c.scores + n * kTileKeys;
+  c.tile_out = c.weights + n * kTileKeys;
+  c.out = c.tile_out + n * c.width;
+  c.score_scale = c.out + n * c.width;
+  c.weight_scale = c.score_scale + n;
+  c.hi_bias = reinterpret_cast<int32_t*>(c.weight_scale + n);
+  c.lo_bias = c.hi_bias + n;
+  c.tile_max = reinterpret_cast<float*>(c.lo_bias + n);
+  c.tile_sum = c.tile_max + n;
+  c.max = c.tile_sum + n;
+  c.sum = c.max + n;
+  c.keep = c.sum + n;
+  c.take = c.keep + n;
+  c.key_scales = c.take + n;
+  c.value_scales = c.key_scales + kTileKeys;
+  return c;
+}
+
+constexpr float kNothing = -__builtin_inff();
+
+// A run of tokens within one block: where their values and their keys begin.
+struct Segment {
+  const char* values = nullptr;
+  const char* keys = nullptr;
+  int num_units = 0;  // of values
+  // INT8: of its tokens
+  const char* key_scales = nullptr;
+  const char* value_scales = nullptr;
+  int num_tokens = 0;
+};
+
+// One tile of one slice, and where its keys and values lie.
+struct Tile {
+  int64_t first = 0;     // position of its first key
+  int num_keys = 0;      // visible to some vector of the slice
+  int num_vectors = 0;   // of the slice
+  int num_key_vecs = 0;  // vectors of keys that hold them
+  int num_segments = 0;
+  bool half = false;                       // the last unit's second token is not yet written
+  const char* keys[kTileKeys / 4] = {};    // of each vector of keys
+  const char* values[kTileKeys / 4] = {};  // of the same tokens
+  Segment segments[kTileKeys / 8 + 1];
+};
+
+HWY_INLINE const char* BlockOf(const AttentionSlice& s, const void* cache, int64_t position) {
+  return static_cast<const char*>(cache) + s.table[position / s.block_size] * s.block_stride;
+}
+
+// Finds tile t of the slice; `lanes` keys make a vector. A format says how many tokens make a unit
+// of values and whether scales stand before a block's elements.
+template <class Format>
+void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
+  const int64_t last = s.first_position + (s.vector_end - 1) / s.group;
+  tile.first = t * kTileKeys;
+  const int64_t visible = last + 1 - tile.first;
+  tile.num_keys = static_cast<int>(visible < kTileKeys ? visible : kTileKeys);
+  tile.num_vectors = s.vector_end - s.vector_begin;
+  tile.half = tile.num_keys % Format::kPerUnit != 0;
+  tile.num_key_vecs = 0;
+  tile.num_segments = 0;
+  const int group = KeyGroup(s.block_size);
+  const int64_t dim = Format::kHasScales ? (int64_t{s.head_dim} + 15) / 16 * 16 : s.head_dim;
+  const int64_t units = dim / Format::kPerUnit;
+  const int64_t header = Format::kHasScales ? int64_t{4} * s.block_size : 0;
+  for (int key = 0; key < tile.num_keys;) {
+    const int64_t position = tile.first + key;
+    const int in_block = static_cast<int>(position % s.block_size);
+    const int rest = s.block_size - in_block;
+    const int count = rest < tile.num_keys - key ? rest : tile.num_keys - key;
+    Segment& segment = tile.segments[tile.num_segments++];
+    const char* keys = BlockOf(s, s.k, position);
+    const char* values = BlockOf(s, s.v, position);
+    segment.keys = keys + header + in_block / group * units * group * 4;
+    segment.values = values + header + in_block / Format::kPerUnit * dim * 4;
+    segment.num_units = (count + Format::kPerUnit - 1) / Format::kPerUnit;
+    segment.key_scales = keys + int64_t{4} * in_block;
+    segment.value_scales = values + int64_t{4} * in_block;
+    segment.num_tokens = count;
+    for (int i = 0; i < count; i += lanes) {
+      tile.values[tile.num_key_vecs] = segment.values + i / Format::kPerUnit * dim * 4;
+      tile.keys[tile.num_key_vecs++] =
+          segment.keys +
+          ((in_block % group + i) / group * units * group + (in_block + i) % group) * 4;
+    }
+    key += count;
+  }
+}
+
+// Scales and masks the scores, and finds each vector's maximum.
+HWY_INLINE void MaskVector(float* row, float scale, int64_t low, int64_t high, float& max) {
+  const DF d;
+  const auto nothing = hn::Set(d, kNothing);
+  auto peak = nothing;
+  if (low <= 0 && high >= kTileKeys - 1) {  // all are visible: the same, in fewer steps
+    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
+      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, scale));
+      hn::Store(scaled, d, row + v * kLanes);
+      peak = hn::Max(peak, scaled);
+    }
+  } else {
+    // Both are small integers, exact in f32.
+    const auto highest = hn::Set(d, static_cast<float>(high < kTileKeys ? high : kTileKeys));
+    const auto lowest = hn::Set(d, static_cast<float>(low > -1 ? low : -1));
+    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
+      const auto key = hn::Iota(d, static_cast<float>(v * kLanes));
+      const auto visible = hn::And(hn::Ge(key, lowest), hn::Le(key, highest));
+      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, scale));
+      const auto masked = hn::IfThenElse(visible, scaled, nothing);
+      hn::Store(masked, d, row + v * kLanes);
+      peak = hn::Max(peak, masked);
+    }
+  }
+  max = hn::GetLane(hn::MaxOfLanes(d, peak));
+}
+
+void MaskScores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+  for (int r = 0; r < tile.num_vectors; ++r) {
+    // Visible keys of the tile: low <= key <= high.
+    const int64_t high = s.first_position + (s.vector_begin + r) / s.group - tile.first;
+    const int64_t low = s.window == 0 ? -1 : high - s.window + 1;
+    MaskVector(c.scores + r * kTileKeys, c.score_scale[r], low, high, c.tile_max[r]);
+  }
+}
+
+void Start(const Scratch& c, int num_vectors) {
+  for (int r = 0; r < num_vectors; ++r) {
+    c.max[r] = kNothing;
+    c.sum[r] = 0;
+  }
+  for (int64_t i = 0; i < num_vectors * c.width; ++i) c.out[i] = 0;
+}
+
+// Takes one tile's partial into the running result.
+void Fold(const Scratch& c, int num_vectors, int64_t head_dim) {
+  ForLanes(num_vectors, [&](auto d, int64_t i) HWY_ATTR {
+    const auto was = hn::LoadU(d, c.max + i);
+    const auto tile = hn::LoadU(d, c.tile_max + i);
+    const auto now = hn::Max(was, tile);
+    const auto shift = hn::IfThenElse(hn::Eq(now, hn::Set(d, kNothing)), hn::Zero(d), now);
+    const auto keep = Exp(d, hn::Sub(was, shift));
+    const auto take = Exp(d, hn::Sub(tile, shift));
+    const auto sum = hn::Mul(hn::LoadU(d, c.sum + i), keep);
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, c.tile_sum + i), take, sum), d, c.sum + i);
+    hn::StoreU(now, d, c.max + i);
+    hn::StoreU(keep, d, c.keep + i);
+    hn::StoreU(take, d, c.take + i);
+  });
+  for (int r = 0; r < num_vectors; ++r) {
+    float* out = c.out + r * c.width;
+    const float* tile_out = c.tile_out + r * c.width;
+    ForLanes(head_dim, [&](auto d, int64_t i) HWY_ATTR {
+      const auto kept = hn::Mul(hn::LoadU(d, out + i), hn::Set(d, c.keep[r]));
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, tile_out + i), hn::Set(d, c.take[r]), kept), d, out + i);
+    });
+  }
+}
+
+void Finish(const AttentionSlice& s, const Scratch& c) {
+  for (int f = s.vector_begin; f < s.vector_end; ++f) {
+    const int r = f - s.vector_begin;
+    const int64_t to = (f / s.group) * s.out_stride + int64_t{f % s.group} * s.head_dim;
+    ForLanes(s.head_dim, [&](auto d, int64_t i) HWY_ATTR {
+      const auto value = hn::LoadU(d, c.out + r * c.width + i);
+      StoreRow(d, hn::Div(value, hn::Set(d, c.sum[r])), s.out, s.out_is_bf16, to + i);
+    });
+  }
+}
+
+// One tile's partial of one vector: maximum, sum, D outputs.
+HWY_INLINE float* PartialOf(const AttentionSlice& s, int64_t tile, int r) {
+  const int64_t num_vectors = s.vector_end - s.vector_begin;
+  return s.partials + (tile * num_vectors + r) * (2 + s.head_dim);
+}
+
+void KeepPartial(const AttentionSlice& s, const Scratch& c, int64_t tile, int num_vectors) {
+  for (int r = 0; r < num_vectors; ++r) {
+    float* to = PartialOf(s, tile, r);
+    to[0] = c.tile_max[r];
+    to[1] = c.tile_sum[r];
+    __builtin_memcpy(to + 2, c.tile_out + r * c.width, static_cast<size_t>(s.head_dim) * 4);
+  }
+}
+
+}  // namespace
+}  // namespace runahead::cpu::RA_ISA

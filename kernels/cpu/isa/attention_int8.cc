@@ -1,0 +1,387 @@
+// Attention over an INT8 cache (attention.cc has the stages): both products are INT8 dot products,
+// summed exactly in 32 bits.
+//
+// The stored values stay as they are. What meets them is cut into two digits of seven bits, so that
+// nothing but the cache itself is coarse: a query vector is max |q| / 16256 times 128 hi + lo (to
+// 2^-15 of its largest element), and a tile's softmax weights, each times its value's scale, are
+// their largest / 16383 times 128 hi + lo. A sum over hi digits is shifted by seven bits and the
+// sum over lo digits goes on from there:
+//
+//   score[key]  = float(128 sum_d hi[d] k[key, d] + sum_d lo[d] k[key, d]) key_scale[key] q_scale
+//   w[key]      = e^(score[key] - max of this tile) value_scale[key]
+//   tile_out[d] = float(128 sum_key hi[key] v[key, d] + sum_key lo[key] v[key, d]) w_scale
+//
+// One digit would halve the products, and double the error of the scores that the cache makes; two
+// cost what BF16 products would, without a conversion of what was read.
+//
+// |sum| <= 16256 x 127 x D < 2^31 for D <= 1024, and 64 x 16383 x 127 < 2^31.
+//
+// A value with scale NaN makes the weights' scale NaN for the rows that see it, and for no other.
+#include "kernels/cpu/isa/attention-inl.h"
+#include "kernels/cpu/isa/dot-inl.h"
+#include "kernels/cpu/isa/kernel_table.h"
+#include "kernels/cpu/isa/kernels.h"
+#include "kernels/cpu/isa/quantize_row-inl.h"
+#include "kernels/cpu/isa/simd-inl.h"
+
+namespace runahead::cpu::RA_ISA {
+namespace {
+
+constexpr float kQueryLevels = 127 * 128;
+constexpr float kWeightLevels = 127 * 128 + 127;
+// Tiles whose largest weight is below this weigh nothing: its inverse would leave f32.
+constexpr float kLeastWeight = 0x1p-100f;
+
+// How many tiles ahead memory is asked for.
+constexpr int kTilesAhead = 1;
+constexpr int kTilesHeld = 2;
+
+// Whether a loop asks for memory ahead, as a type.
+template <bool kAsks>
+struct Asks {
+  static constexpr bool value = kAsks;
+};
+
+struct Int8 {
+  static constexpr int kPerUnit = 4;
+  static constexpr bool kHasScales = true;
+};
+
+// Two rows of digits, `width` bytes each: hi, then lo.
+struct Digits {
+  uint8_t* data;
+  int64_t width;
+
+  uint8_t* hi(int64_t r) const { return data + 2 * r * width; }
+  uint8_t* lo(int64_t r) const { return hi(r) + width; }
+};
+HWY_INLINE Digits QueriesOf(const Scratch& c) { return {reinterpret_cast<uint8_t*>(c.q), c.width}; }
+HWY_INLINE Digits WeightsOf(const Scratch& c) {
+  return {reinterpret_cast<uint8_t*>(c.weights), kTileKeys};
+}
+
+// The low byte of each lane.
+HWY_INLINE void StoreBytes(VecI v, uint8_t* to) {
+#if HWY_ARCH_X86 && HWY_MAX_BYTES == 64
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v.raw));
+#else
+  const hn::Rebind<uint8_t, DF> d8;
+  hn::StoreU(hn::TruncateTo(d8, hn::BitCast(DU(), v)), d8, to);
+#endif
+}
+
+HWY_INLINE VecBytes SplatFour(const uint8_t* from) {
+  uint32_t four = 0;
+  __builtin_memcpy(&four, from, 4);
+  return hn::Set(DU(), four);
+}
+
+// Query vector r in two digits; x holds its elements, and zeros up to the width.
+void SplitQuery(const AttentionSlice& s, const Scratch& c, int r, const float* x) {
+  const DI di;
+  const uint32_t largest_bits = LargestBits(x, c.width);
+  float largest = 0;
+  __builtin_memcpy(&largest, &largest_bits, 4);
+  const bool is_finite = largest_bits < 0x7F800000u;
+  const bool has_values = is_finite && largest > kLeastQuantized;
+  const float scale = has_values ? largest / kQueryLevels : is_finite ? 0.0f : __builtin_nanf("");
+  c.score_scale[r] = scale * s.scale;
+  const auto inverse = hn::Set(DF(), has_values ? kQueryLevels / largest : 0.0f);
+  const Digits q = QueriesOf(c);
+  auto hi_sum = hn::Zero(di);
+  auto lo_sum = hn::Zero(di);
+  for (int64_t i = 0; i < c.width; i += kLanes) {
+    const auto value = is_finite ? hn::LoadU(DF(), x + i) : hn::Zero(DF());
+    const auto whole = hn::NearestInt(hn::Mul(value, inverse));
+    const auto hi = hn::ShiftRight<7>(hn::Add(whole, hn::Set(di, 64)));
+    const auto lo = hn::Sub(whole, hn::ShiftLeft<7>(hi));
+    hi_sum = hn::Add(hi_sum, hi);
+    lo_sum = hn::Add(lo_sum, lo);
+    StoreBytes(hi, q.hi(r) + i);
+    StoreBytes(lo, q.lo(r) + i);
+  }
+  // Where keys are multiplied as stored, as value + 128.
+  const int32_t bias = RA_DOT_UNSIGNED ? -128 : 0;
+  c.hi_bias[r] = bias * hn::GetLane(hn::SumOfLanes(di, hi_sum));
+  c.lo_bias[r] = bias * hn::GetLane(hn::SumOfLanes(di, lo_sum));
+}
+
+void LoadQueries(const AttentionSlice& s, const Scratch& c) {
+  const int elem = s.q_is_bf16 ? 2 : 4;
+  for (int f = s.vector_begin; f < s.vector_end; ++f) {
+    const int64_t at = (f / s.group) * s.q_stride + int64_t{f % s.group} * s.head_dim;
+    const char* from = static_cast<const char*>(s.q) + at * elem;
+    float* x = c.tile_out;
+    ForLanes(s.head_dim, [&](auto d, int64_t i)
+                             HWY_ATTR { hn::StoreU(LoadRow(d, from, s.q_is_bf16, i), d, x + i); });
+    for (int64_t i = s.head_dim; i < c.width; ++i) x[i] = 0;
+    SplitQuery(s, c, f - s.vector_begin, x);
+  }
+}
+
+// Brings the tile's scales together, 0 for what is not written yet, and gives a bit for each value
+// whose scale is NaN, which becomes 0 here.
+uint64_t LoadScales(const Tile& tile, const Scratch& c) {
+  int at = 0;
+  for (int g = 0; g < tile.num_segments; ++g) {
+    const Segment& segment = tile.segments[g];
+    const auto* keys = reinterpret_cast<const float*>(segment.key_scales);
+    const auto* values = reinterpret_cast<const float*>(segment.value_scales);
+    ForLanes(segment.num_tokens, [&](auto d, int64_t i) HWY_ATTR {
+      hn::StoreU(hn::LoadU(d, keys + i), d, c.key_scales + at + i);
+      hn::StoreU(hn::LoadU(d, values + i), d, c.value_scales + at + i);
+    });
+    at += segment.num_tokens;
+  }
+  for (; at < kTileKeys; ++at) c.key_scales[at] = c.value_scales[at] = 0;
+  const DF d;
+  auto sum = hn::Zero(d);  // of scales: not negative, never infinite
+  RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
+    sum = hn::Add(sum, hn::Load(d, c.value_scales + v * kLanes));
+  }
+  if (hn::AllFalse(d, hn::IsNaN(sum))) return 0;
+  uint64_t bad = 0;
+  for (int key = 0; key < kTileKeys; ++key) {
+    if (!__builtin_isnan(c.value_scales[key])) continue;
+    bad |= uint64_t{1} << key;
+    c.value_scales[key] = 0;
+  }
+  return bad;
+}
+
+// Four bytes of d of kLanes keys; kParts runs of them make a vector.
+template <int kParts>
+HWY_INLINE VecBytes LoadKeys(const char* const* from, int64_t offset) {
+  const auto at = [&](int part) { return reinterpret_cast<const uint32_t*>(from[part] + offset); };
+  VecBytes stored;
+  if constexpr (kParts == 1) {
+    stored = hn::LoadU(DU(), at(0));
+  } else {
+    const hn::Half<DU> half;
+    stored = hn::Combine(DU(), hn::LoadU(half, at(1)), hn::LoadU(half, at(0)));
+  }
+  return RA_DOT_UNSIGNED ? stored : hn::Xor(stored, hn::Set(DU(), 0x80808080u));
+}
+
+// Scores of query vectors [r, r + kVectors) against vectors of keys [v, v + kVecs). Where kAsks,
+// the same part of a later tile's keys is asked for on the way: blocks are scattered, so the
+// hardware cannot guess them.
+template <int kParts, bool kAsks, int kVectors, int kVecs>
+HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Tile& later,
+                          const Scratch& c, int r, int v) {
+  const DI di;
+  const int64_t quads = (int64_t{s.head_dim} + 3) / 4;
+  const int64_t stride = int64_t{KeyGroup(s.block_size)} * 4;
+  VecI acc[kVectors][kVecs];
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    RA_UNROLL for (int j = 0; j < kVecs; ++j) acc[i][j] = hn::Set(di, c.hi_bias[r + i]);
+  }
+  const auto sum_digits = [&](const uint8_t* digits, auto asks) HWY_ATTR {
+    for (int64_t u = 0; u < quads; ++u) {
+      VecBytes key[kVecs];
+      RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+        key[j] = LoadKeys<kParts>(tile.keys + (v + j) * kParts, u * stride);
+        if constexpr (decltype(asks)::value) {
+          RA_UNROLL for (int p = 0; p < kParts; ++p) {
+            __builtin_prefetch(later.keys[(v + j) * kParts + p] + u * stride);
+          }
+        }
+      }
+      RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+        const auto q = SplatFour(digits + 2 * i * c.width + 4 * u);
+        RA_UNROLL for (int j = 0; j < kVecs; ++j) acc[i][j] = Dot(acc[i][j], key[j], q);
+      }
+    }
+  };
+  sum_digits(QueriesOf(c).hi(r), Asks<kAsks>());
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+      acc[i][j] = hn::Add(hn::ShiftLeft<7>(acc[i][j]), hn::Set(di, c.lo_bias[r + i]));
+    }
+  }
+  sum_digits(QueriesOf(c).lo(r), Asks<false>());
+  RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+    const auto scales = hn::LoadU(DF(), c.key_scales + (v + j) * kLanes);
+    RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+      const auto score = hn::Mul(hn::ConvertTo(DF(), acc[i][j]), scales);
+      hn::StoreU(score, DF(), c.scores + (r + i) * kTileKeys + (v + j) * kLanes);
+    }
+  }
+}
+
+// All query vectors from r on, in the largest register tiles that fit.
+template <int kParts, int kVectors>
+HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Tile& later,
+                       const Scratch& c, int r) {
+  constexpr int kVecs = TileVecs(kVectors);
+  const int num_vecs = (tile.num_key_vecs + kParts - 1) / kParts;
+  for (; r + kVectors <= tile.num_vectors; r += kVectors) {
+    int v = 0;
+    for (; v + kVecs <= num_vecs; v += kVecs) {
+      if (r == 0) {
+        ScoreKeys<kParts, true, kVectors, kVecs>(s, tile, later, c, r, v);
+      } else {
+        ScoreKeys<kParts, false, kVectors, kVecs>(s, tile, later, c, r, v);
+      }
+    }
+    for (; v < num_vecs; ++v) ScoreKeys<kParts, false, kVectors, 1>(s, tile, later, c, r, v);
+  }
+  if constexpr (kVectors > 1) {
+    if (r < tile.num_vectors) Scores<kParts, kVectors / 2>(s, tile, later, c, r);
+  }
+}
+
+// Leaves weights in digits, their scale, and the tile's sum per vector.
+void Softmax(const Tile& tile, const Scratch& c) {
+  const DF d;
+  const Digits weights = WeightsOf(c);
+  constexpr int kVecs = kTileKeys / kLanes;
+  for (int r = 0; r < tile.num_vectors; ++r) {
+    const float* row = c.scores + r * kTileKeys;
+    const float max = c.tile_max[r];
+    const auto shift = hn::Set(d, max == kNothing ? 0.0f : max);
+    VecF<kLanes> w[kVecs];
+    auto sum = hn::Zero(d);
+    auto peak = hn::Zero(d);
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+      const auto p = Exp(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
+      sum = hn::Add(sum, p);
+      w[v] = hn::Mul(p, hn::Load(d, c.value_scales + v * kLanes));
+      peak = hn::Max(peak, w[v]);
+    }
+    c.tile_sum[r] = hn::GetLane(hn::SumOfLanes(d, sum));
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, peak));
+    const bool weighs = largest > kLeastWeight;
+    c.weight_scale[r] = weighs ? largest * (1 / kWeightLevels) : 0.0f;
+    const auto inverse = hn::Set(d, weighs ? kWeightLevels / largest : 0.0f);
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+      const auto whole = hn::NearestInt(hn::Mul(w[v], inverse));
+      StoreBytes(hn::ShiftRight<7>(whole), weights.hi(r) + v * kLanes);
+      StoreBytes(hn::And(whole, hn::Set(DI(), 127)), weights.lo(r) + v * kLanes);
+    }
+  }
+}
+
+// Rows that see a value whose scale is NaN become NaN.
+void SpreadNaN(uint64_t bad_values, const Tile& tile, const Scratch& c) {
+  for (int key = 0; key < tile.num_keys; ++key) {
+    if ((bad_values >> key & 1) == 0) continue;
+    for (int r = 0; r < tile.num_vectors; ++r) {
+      const bool is_seen = c.scores[r * kTileKeys + key] != kNothing;
+      if (is_seen) c.weight_scale[r] = __builtin_nanf("");
+    }
+  }
+}
+
+// Output elements [at, at + kVecs * kLanes) of kVectors query vectors for one tile.
+template <bool kAsks, int kVectors, int kVecs>
+HWY_INLINE void WeighValues(const Tile& tile, const Tile& later, const Scratch& c, int r,
+                            int64_t at) {
+  VecI acc[kVectors][kVecs];
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = hn::Zero(DI());
+  }
+  const auto sum_digits = [&](const uint8_t* digits, auto asks) HWY_ATTR {
+    for (int g = 0; g < tile.num_segments; ++g) {
+      const char* value = tile.segments[g].values + at * 4;
+      const char* ahead = g < later.num_segments ? later.segments[g].values + at * 4 : value;
+      for (int u = 0; u < tile.segments[g].num_units; ++u, digits += 4) {
+        VecBytes values[kVecs];
+        RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+          values[v] = hn::LoadU(DU(), reinterpret_cast<const uint32_t*>(value) + v * kLanes);
+          if constexpr (decltype(asks)::value) __builtin_prefetch(ahead + v * kLanes * 4);
+        }
+        RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+          const auto weight = SplatFour(digits + int64_t{2} * i * kTileKeys);
+          RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = Dot(acc[i][v], weight, values[v]);
+        }
+        value += c.width * 4;
+        ahead += c.width * 4;
+      }
+    }
+  };
+  sum_digits(WeightsOf(c).hi(r), Asks<kAsks>());
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = hn::ShiftLeft<7>(acc[i][v]);
+  }
+  sum_digits(WeightsOf(c).lo(r), Asks<false>());
+  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    const auto scale = hn::Set(DF(), c.weight_scale[r + i]);
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+      const auto out = hn::Mul(hn::ConvertTo(DF(), acc[i][v]), scale);
+      hn::StoreU(out, DF(), c.tile_out + (r + i) * c.width + at + v * kLanes);
+    }
+  }
+}
+
+template <int kVectors>
+HWY_INLINE void Weighted(const Tile& tile, const Tile& later, const Scratch& c, int r) {
+  constexpr int kVecs = TileVecs(kVectors);
+  for (; r + kVectors <= tile.num_vectors; r += kVectors) {
+    int64_t at = 0;
+    for (; at + kVecs * kLanes <= c.width; at += kVecs * kLanes) {
+      if (r == 0) {
+        WeighValues<true, kVectors, kVecs>(tile, later, c, r, at);
+      } else {
+        WeighValues<false, kVectors, kVecs>(tile, later, c, r, at);
+      }
+    }
+    for (; at < c.width; at += kLanes) WeighValues<false, kVectors, 1>(tile, later, c, r, at);
+  }
+  if constexpr (kVectors > 1) {
+    if (r < tile.num_vectors) Weighted<kVectors / 2>(tile, later, c, r);
+  }
+}
+
+// Finds tile t and asks for its scales; pointers without keys point to some of its own.
+template <int kParts>
+void LocateAhead(const AttentionSlice& s, int64_t t, Tile& tile) {
+  Locate<Int8>(s, t, kLanes / kParts, tile);
+  for (int v = tile.num_key_vecs; v < kTileKeys / kLanes * kParts; ++v) tile.keys[v] = tile.keys[0];
+  for (int g = 0; g < tile.num_segments; ++g) {
+    __builtin_prefetch(tile.segments[g].key_scales);
+    __builtin_prefetch(tile.segments[g].value_scales);
+  }
+}
+
+template <int kParts>
+void AttendTiles(const AttentionSlice& s) {
+  const Scratch c = Cut(s);
+  const int num_vectors = s.vector_end - s.vector_begin;
+  LoadQueries(s, c);
+  Start(c, num_vectors);
+  Tile tiles[kTilesHeld];
+  for (int64_t t = s.tile_begin; t < s.tile_begin + kTilesAhead && t < s.tile_end; ++t) {
+    LocateAhead<kParts>(s, t, tiles[t % kTilesHeld]);
+  }
+  for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
+    const Tile& tile = tiles[t % kTilesHeld];
+    const bool has_later = t + kTilesAhead < s.tile_end;
+    Tile& later = tiles[(has_later ? t + kTilesAhead : t) % kTilesHeld];
+    if (has_later) LocateAhead<kParts>(s, t + kTilesAhead, later);
+    const uint64_t bad_values = LoadScales(tile, c);
+    Scores<kParts, kMaxVectors>(s, tile, later, c, 0);
+    MaskScores(s, tile, c);
+    Softmax(tile, c);
+    if (bad_values != 0) SpreadNaN(bad_values, tile, c);
+    Weighted<kMaxVectors>(tile, later, c, 0);
+    if (s.partials == nullptr) {
+      Fold(c, num_vectors, s.head_dim);
+    } else {
+      KeepPartial(s, c, t, num_vectors);
+    }
+  }
+  if (s.partials == nullptr) Finish(s, c);
+}
+
+}  // namespace
+
+void AttentionInt8(const AttentionSlice& slice) {
+  if (KeyGroup(slice.block_size) >= kLanes) {
+    AttendTiles<1>(slice);
+  } else {
+    AttendTiles<(kLanes > 8 ? 2 : 1)>(slice);
+  }
+}
+
+}  // namespace runahead::cpu::RA_ISA
