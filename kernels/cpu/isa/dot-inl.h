@@ -8,6 +8,9 @@
 
 #include "kernels/cpu/isa/simd-inl.h"
 
+// For bodies of Unroll.
+#define RA_INLINED __attribute__((always_inline))
+
 // RA_X86(name): the intrinsic of the full vector.
 #if HWY_ARCH_X86
 #if HWY_MAX_BYTES == 64
@@ -37,6 +40,20 @@ namespace runahead::cpu::RA_ISA {
 using DI = hn::RebindToSigned<DF>;
 using VecI = hn::Vec<DI>;
 using VecBytes = VecU<kLanes>;  // four bytes a lane
+
+// body(0), body(1), .. body(kNum - 1), each index a constant: unlike unrolled loops, whatever the
+// compiler's limits, arrays indexed by them are registers.
+template <int kValue>
+struct Index {
+  constexpr operator int() const { return kValue; }
+};
+template <int kNum, class Body>
+HWY_INLINE void Unroll(const Body& body) {
+  if constexpr (kNum > 0) {
+    Unroll<kNum - 1>(body);
+    body(Index<kNum - 1>());
+  }
+}
 
 // A block of k is 8 steps of four: the most products of INT4 that 16 bits hold (8 x 2 x 15 x 127 =
 // 30480).
@@ -80,7 +97,7 @@ HWY_INLINE VecI Dot(VecI sums, VecBytes w, VecBytes x) {
 #endif
 
 // What the formats have in common: loading a step of kLanes outputs and of their partners 16
-// further in the panel, and adding a block of steps to sums of 32 bits by way of `Part`.
+// further in the panel, and adding it to sums.
 
 // Codes 0..15. Where unsigned weights are multiplied, the high nibble stays where it is: the
 // partner's sums are 16 times too large, exactly, and its scale makes up for it.
@@ -101,18 +118,17 @@ struct Int4Weights {
   }
 
 #if HWY_ARCH_X86 && !RA_DOT_UNSIGNED
-  // 16-bit sums of pairs, a block long.
-  static HWY_INLINE VecI BeginBlock(VecI /*sums*/) { return hn::Zero(DI()); }
+  // Pairs of products are summed in 16 bits for a block, then in 32.
+  static constexpr bool kHasBlockSums = true;
   static HWY_INLINE VecI Add(VecI part, VecBytes w, VecBytes x) {
     return VecI{RA_X86(add_epi16)(part.raw, RA_X86(maddubs_epi16)(w.raw, x.raw))};
   }
-  static HWY_INLINE VecI EndBlock(VecI sums, VecI part) {
+  static HWY_INLINE VecI AddBlockSums(VecI sums, VecI part) {
     return hn::Add(sums, VecI{RA_X86(madd_epi16)(part.raw, RA_X86(set1_epi16)(1))});
   }
 #else
-  static HWY_INLINE VecI BeginBlock(VecI sums) { return sums; }
-  static HWY_INLINE VecI Add(VecI part, VecBytes w, VecBytes x) { return Dot(part, w, x); }
-  static HWY_INLINE VecI EndBlock(VecI /*sums*/, VecI part) { return part; }
+  static constexpr bool kHasBlockSums = false;
+  static HWY_INLINE VecI Add(VecI sums, VecBytes w, VecBytes x) { return Dot(sums, w, x); }
 #endif
 };
 
@@ -129,9 +145,8 @@ struct Int8Weights {
     partner = LoadOne(w + 64);
   }
 
-  static HWY_INLINE VecI BeginBlock(VecI sums) { return sums; }
-  static HWY_INLINE VecI Add(VecI part, VecBytes w, VecBytes x) { return Dot(part, w, x); }
-  static HWY_INLINE VecI EndBlock(VecI /*sums*/, VecI part) { return part; }
+  static constexpr bool kHasBlockSums = false;
+  static HWY_INLINE VecI Add(VecI sums, VecBytes w, VecBytes x) { return Dot(sums, w, x); }
 };
 
 }  // namespace runahead::cpu::RA_ISA

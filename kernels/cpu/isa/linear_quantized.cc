@@ -52,14 +52,14 @@ constexpr int NumChains(int rows) {
 // Rows of x a tile reads at the same k. A base for every three keeps the addresses in registers.
 template <int kRows>
 struct RowPointers {
-  RowPointers(const void* first, int64_t row_stride) : stride(row_stride) {
-    for (int i = 0; i < kBases; ++i) {
+  HWY_INLINE RowPointers(const void* first, int64_t row_stride) : stride(row_stride) {
+    Unroll<kBases>([&](auto i) RA_INLINED {
       base[i] = static_cast<const uint8_t*>(first) + 3 * i * row_stride;
-    }
+    });
   }
   HWY_INLINE const uint8_t* at(int r) const { return base[r / 3] + r % 3 * stride; }
   HWY_INLINE void Advance(int64_t bytes) {
-    RA_UNROLL for (int i = 0; i < kBases; ++i) base[i] += bytes;
+    Unroll<kBases>([&](auto i) RA_INLINED { base[i] += bytes; });
   }
 
   static constexpr int kBases = (kRows + 2) / 3;
@@ -100,63 +100,72 @@ struct TileSums {
   static constexpr int kVecs = 2 * kPairs;
   static constexpr int kChains = NumChains(kRows);
 
-  // Every sum of row r begins at start[r][..]; chains but the first at 0.
   VecI of[kChains][kRows][kVecs];
 
   HWY_INLINE void Clear() {
-    RA_UNROLL for (int c = 0; c < kChains; ++c) {
-      RA_UNROLL for (int r = 0; r < kRows; ++r) {
-        RA_UNROLL for (int v = 0; v < kVecs; ++v) of[c][r][v] = hn::Zero(DI());
-      }
-    }
+    Unroll<kChains * kRows * kVecs>([&](auto i) RA_INLINED {
+      of[i / (kRows * kVecs)][i / kVecs % kRows][i % kVecs] = hn::Zero(DI());
+    });
   }
-
   HWY_INLINE VecI Total(int r, int v) const {
-    VecI total = of[0][r][v];
-    RA_UNROLL for (int c = 1; c < kChains; ++c) total = hn::Add(total, of[c][r][v]);
-    return total;
+    if constexpr (kChains == 1) return of[0][r][v];
+    return hn::Add(of[0][r][v], of[kChains - 1][r][v]);
   }
 };
 
-// Adds one block of kBlockSteps steps; moves w, x and ahead past it.
+// Vector v of a tile holds kLanes outputs from this one of the tile's first on.
+HWY_INLINE constexpr int OutputOf(int v) { return v / 2 * kLanes + v % 2 * kPartnerAt; }
+
+// One step: four k, `step` steps after where w and x stand.
 template <class Weights, int kRows, int kPairs>
-HWY_INLINE void AddBlock(TileSums<kRows, kPairs>& sums, const uint8_t*& w, RowPointers<kRows>& x,
-                         Ahead& ahead) {
-  using Sums = TileSums<kRows, kPairs>;
-  VecI part[Sums::kChains][kRows][Sums::kVecs];
-  RA_UNROLL for (int c = 0; c < Sums::kChains; ++c) {
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
-      RA_UNROLL for (int v = 0; v < Sums::kVecs; ++v) {
-        part[c][r][v] = Weights::BeginBlock(sums.of[c][r][v]);
-      }
+HWY_INLINE void AddStep(VecI (&sums)[kRows][2 * kPairs], const uint8_t* w,
+                        const RowPointers<kRows>& x, int step, Ahead& ahead) {
+  __builtin_prefetch(ahead.at);
+  if constexpr (Weights::kStepBytes > 64) __builtin_prefetch(ahead.at + 64);
+  ahead.at += ahead.per_step;
+  VecBytes weights[2 * kPairs];
+  Unroll<kPairs>([&](auto p) RA_INLINED {
+    Weights::Load(w + step * Weights::kStepBytes + p * kLanes * 4, weights[2 * p],
+                  weights[2 * p + 1]);
+  });
+  Unroll<kRows>([&](auto r) RA_INLINED {
+    const VecBytes quad = BroadcastQuad(x.at(r) + 4 * step);
+    Unroll<2 * kPairs>([&](auto v)
+                           RA_INLINED { sums[r][v] = Weights::Add(sums[r][v], weights[v], quad); });
+  });
+}
+
+// Adds blocks of kBlockSteps steps; moves w, x and ahead past them.
+template <class Weights, int kRows, int kPairs>
+HWY_INLINE void AddBlocks(TileSums<kRows, kPairs>& sums, int64_t num_blocks, const uint8_t*& w,
+                          RowPointers<kRows>& x, Ahead& ahead) {
+  constexpr int kVecs = 2 * kPairs;
+  if constexpr (Weights::kHasBlockSums) {
+    for (int64_t block = 0; block < num_blocks; ++block) {
+      VecI part[kRows][kVecs];
+      Unroll<kRows * kVecs>([&](auto i)
+                                RA_INLINED { part[i / kVecs][i % kVecs] = hn::Zero(DI()); });
+      Unroll<kBlockSteps>(
+          [&](auto step) RA_INLINED { AddStep<Weights, kRows, kPairs>(part, w, x, step, ahead); });
+      Unroll<kRows * kVecs>([&](auto i) RA_INLINED {
+        VecI& to = sums.of[0][i / kVecs][i % kVecs];
+        to = Weights::AddBlockSums(to, part[i / kVecs][i % kVecs]);
+      });
+      w += kBlockSteps * Weights::kStepBytes;
+      x.Advance(kBlockK);
+    }
+  } else {
+    // With more rows a step is long enough, and more steps at once want more registers.
+    constexpr int kUnroll = kRows <= 4 ? 4 : kRows <= 8 ? 2 : 1;
+    for (int64_t step = 0; step < num_blocks * kBlockSteps; step += kUnroll) {
+      Unroll<kUnroll>([&](auto u) RA_INLINED {
+        AddStep<Weights, kRows, kPairs>(sums.of[u % TileSums<kRows, kPairs>::kChains], w, x, u,
+                                        ahead);
+      });
+      w += kUnroll * Weights::kStepBytes;
+      x.Advance(4 * kUnroll);
     }
   }
-  RA_UNROLL for (int step = 0; step < kBlockSteps; ++step) {
-    __builtin_prefetch(ahead.at);
-    if constexpr (Weights::kStepBytes > 64) __builtin_prefetch(ahead.at + 64);
-    ahead.at += ahead.per_step;
-    VecBytes weights[Sums::kVecs];
-    RA_UNROLL for (int p = 0; p < kPairs; ++p) {
-      Weights::Load(w + step * Weights::kStepBytes + p * kLanes * 4, weights[2 * p],
-                    weights[2 * p + 1]);
-    }
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
-      const VecBytes quad = BroadcastQuad(x.at(r) + 4 * step);
-      RA_UNROLL for (int v = 0; v < Sums::kVecs; ++v) {
-        VecI& to = part[step % Sums::kChains][r][v];
-        to = Weights::Add(to, weights[v], quad);
-      }
-    }
-  }
-  RA_UNROLL for (int c = 0; c < Sums::kChains; ++c) {
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
-      RA_UNROLL for (int v = 0; v < Sums::kVecs; ++v) {
-        sums.of[c][r][v] = Weights::EndBlock(sums.of[c][r][v], part[c][r][v]);
-      }
-    }
-  }
-  w += kBlockSteps * Weights::kStepBytes;
-  x.Advance(kBlockK);
 }
 
 // kLanes scales of a panel's header, from output `first` on.
@@ -180,24 +189,22 @@ HWY_INLINE void StartGroup(TileSums<kRows, kPairs>& sums, const uint8_t* zero_po
   const DI d;
   sums.Clear();
   if (zero_points == nullptr) {
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    Unroll<kRows>([&](auto r) RA_INLINED {
       const auto start = hn::Neg(hn::ShiftLeft<3>(hn::Set(d, LoadI32(x_sums.at(r)))));
-      RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) {
-        sums.of[0][r][v] =
-            v % 2 == 1 && Int4Weights::kHighTimes16 ? hn::ShiftLeft<4>(start) : start;
-      }
-    }
+      const auto high = Int4Weights::kHighTimes16 ? hn::ShiftLeft<4>(start) : start;
+      Unroll<2 * kPairs>([&](auto v) RA_INLINED { sums.of[0][r][v] = v % 2 == 0 ? start : high; });
+    });
     return;
   }
   const hn::Rebind<uint8_t, DI> d8;
-  RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) {
-    const int first = lane + v / 2 * kLanes + v % 2 * kPartnerAt;
-    auto minus = hn::Neg(hn::PromoteTo(d, hn::LoadU(d8, zero_points + first)));
-    if (v % 2 == 1 && Int4Weights::kHighTimes16) minus = hn::ShiftLeft<4>(minus);
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
+  Unroll<2 * kPairs>([&](auto v) RA_INLINED {
+    const auto zero = hn::PromoteTo(d, hn::LoadU(d8, zero_points + lane + OutputOf(v)));
+    const bool is_high = v % 2 == 1 && Int4Weights::kHighTimes16;
+    const auto minus = hn::Neg(is_high ? hn::ShiftLeft<4>(zero) : zero);
+    Unroll<kRows>([&](auto r) RA_INLINED {
       sums.of[0][r][v] = hn::Mul(minus, hn::Set(d, LoadI32(x_sums.at(r))));
-    }
-  }
+    });
+  });
 }
 
 // out += sums x scales of weights and x.
@@ -205,20 +212,16 @@ template <int kRows, int kPairs>
 HWY_INLINE void EndGroup(const TileSums<kRows, kPairs>& sums, const uint8_t* header, ScaleType type,
                          int lane, const RowPointers<kRows>& x_scales, float* out) {
   const DF d;
-  VecF<kLanes> scales[2 * kPairs];
-  RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) {
-    scales[v] = LoadScales(header, type, lane + v / 2 * kLanes + v % 2 * kPartnerAt);
-    if (v % 2 == 1 && Int4Weights::kHighTimes16)
-      scales[v] = hn::Mul(scales[v], hn::Set(d, 0x1p-4f));
-  }
-  RA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const auto x_scale = hn::BitCast(d, hn::Set(DI(), LoadI32(x_scales.at(r))));
-    RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) {
-      float* to = out + r * kPanelRows + v / 2 * kLanes + v % 2 * kPartnerAt;
-      const auto product = hn::Mul(hn::ConvertTo(d, sums.Total(r, v)), scales[v]);
+  Unroll<2 * kPairs>([&](auto v) RA_INLINED {
+    auto scale = LoadScales(header, type, lane + OutputOf(v));
+    if (v % 2 == 1 && Int4Weights::kHighTimes16) scale = hn::Mul(scale, hn::Set(d, 0x1p-4f));
+    Unroll<kRows>([&](auto r) RA_INLINED {
+      float* to = out + r * kPanelRows + OutputOf(v);
+      const auto x_scale = hn::BitCast(d, hn::Set(DI(), LoadI32(x_scales.at(r))));
+      const auto product = hn::Mul(hn::ConvertTo(d, sums.Total(r, v)), scale);
       hn::StoreU(hn::MulAdd(product, x_scale, hn::LoadU(d, to)), d, to);
-    }
-  }
+    });
+  });
 }
 
 // Outputs lane.. of the panel `w` (pairs of vectors) for rows [row, row + kRows); out is their
@@ -230,27 +233,22 @@ HWY_NOINLINE void Tile(Int4Weights /*format*/, const QuantizedLinearSlice& s, co
   RowPointers<kRows> x(first, s.x_stride);
   RowPointers<kRows> x_scales(first + s.x_scales_at, s.x_stride);
   RowPointers<kRows> x_sums(first + s.x_sums_at, s.x_stride);
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < 2 * kPairs; ++v) {
-      hn::StoreU(hn::Zero(DF()), DF(), out + r * kPanelRows + v / 2 * kLanes + v % 2 * kPartnerAt);
-    }
-  }
+  Unroll<kRows * 2 * kPairs>([&](auto i) RA_INLINED {
+    float* to = out + i / (2 * kPairs) * kPanelRows + OutputOf(i % (2 * kPairs));
+    hn::StoreU(hn::Zero(DF()), DF(), to);
+  });
   const int64_t scale_bytes = kPanelRows * (s.scale_type == ScaleType::kF32 ? 4 : 2);
   TileSums<kRows, kPairs> sums;
   for (int64_t left = s.k; left > 0; left -= s.group) {
-    const uint8_t* header = w;
-    const uint8_t* zero_points = s.has_zero_points ? header + scale_bytes : nullptr;
+    const uint8_t* zero_points = s.has_zero_points ? w + scale_bytes : nullptr;
     __builtin_prefetch(ahead.at);
     ahead.at += ahead.per_header;
     StartGroup(sums, zero_points, lane, x_sums);
-    w += scale_bytes + (s.has_zero_points ? kPanelRows : 0);
-    const uint8_t* steps = w + lane * 4;
-    const int64_t end = left < s.group ? left : s.group;
-    for (int64_t k = 0; k < end; k += kBlockK) {
-      AddBlock<Int4Weights>(sums, steps, x, ahead);
-    }
+    const uint8_t* steps = w + s.panel_header_bytes + lane * 4;
+    const int64_t count = left < s.group ? left : s.group;
+    AddBlocks<Int4Weights>(sums, (count + kBlockK - 1) / kBlockK, steps, x, ahead);
+    EndGroup(sums, w, s.scale_type, lane, x_scales, out);
     w = steps - lane * 4;
-    EndGroup(sums, header, s.scale_type, lane, x_scales, out);
     x_scales.Advance(4);
     x_sums.Advance(4);
   }
@@ -262,26 +260,32 @@ HWY_NOINLINE void Tile(Int8Weights /*format*/, const QuantizedLinearSlice& s, co
   const DF d;
   const auto* first = static_cast<const uint8_t*>(s.x) + row * s.x_stride;
   RowPointers<kRows> x(first, s.x_stride);
+  const uint8_t* x_scales = first + s.x_scales_at;
+  constexpr int kVecs = 2 * kPairs;
   TileSums<kRows, kPairs> sums;
   sums.Clear();
 #if RA_DOT_UNSIGNED
-  RA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const auto sum = hn::Set(DI(), LoadI32(first + r * s.x_stride + s.x_sums_at));
-    const auto start = hn::Neg(hn::ShiftLeft<7>(sum));
-    RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) sums.of[0][r][v] = start;
-  }
+  const RowPointers<kRows> x_sums(first + s.x_sums_at, s.x_stride);
+  Unroll<kRows>([&](auto r) RA_INLINED {
+    const auto start = hn::Neg(hn::ShiftLeft<7>(hn::Set(DI(), LoadI32(x_sums.at(r)))));
+    Unroll<kVecs>([&](auto v) RA_INLINED { sums.of[0][r][v] = start; });
+  });
 #endif
   const uint8_t* steps = w + lane * 4;
-  for (int64_t k = 0; k < s.k; k += kBlockK) AddBlock<Int8Weights>(sums, steps, x, ahead);
-  const auto* scales = reinterpret_cast<const float*>(steps - lane * 4);
-  RA_UNROLL for (int v = 0; v < 2 * kPairs; ++v) {
-    const int at = v / 2 * kLanes + v % 2 * kPartnerAt;
-    const auto scale = hn::LoadU(d, scales + lane + at);
-    RA_UNROLL for (int r = 0; r < kRows; ++r) {
-      const int32_t x_scale = LoadI32(first + r * s.x_stride + s.x_scales_at);
-      const auto product = hn::Mul(hn::ConvertTo(d, sums.Total(r, v)), scale);
-      hn::StoreU(hn::Mul(product, hn::BitCast(d, hn::Set(DI(), x_scale))), d,
-                 out + r * kPanelRows + at);
+  AddBlocks<Int8Weights>(sums, (s.k + kBlockK - 1) / kBlockK, steps, x, ahead);
+  // By way of memory, or the compiler would keep sums there all the way.
+  Unroll<kRows * kVecs>([&](auto i) RA_INLINED {
+    const auto total = hn::BitCast(d, sums.Total(i / kVecs, i % kVecs));
+    hn::StoreU(total, d, out + i / kVecs * kPanelRows + OutputOf(i % kVecs));
+  });
+  const auto* scales = reinterpret_cast<const float*>(steps - lane * 4) + lane;
+  for (int r = 0; r < kRows; ++r) {
+    const auto x_scale = hn::BitCast(d, hn::Set(DI(), LoadI32(x_scales + r * s.x_stride)));
+    for (int v = 0; v < kVecs; ++v) {
+      float* to = out + r * kPanelRows + OutputOf(v);
+      const auto total = hn::ConvertTo(d, hn::BitCast(DI(), hn::LoadU(d, to)));
+      const auto scale = hn::LoadU(d, scales + OutputOf(v));
+      hn::StoreU(hn::Mul(hn::Mul(total, scale), x_scale), d, to);
     }
   }
 }
