@@ -10,14 +10,14 @@ runahead_library(
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
   NAME bench_load
-  SRCS bench_load.cc bench_report.cc bench_speculate_report.cc
+  SRCS bench_load.cc bench_report.cc bench_speculate_report.cc bench_steps.cc
   DEPS runahead_engine nlohmann_json::nlohmann_json
-  TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc)
+  TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc bench_steps_test.cc)
 
 # The binary's commands but `serve`.
 runahead_library(
   NAME commands
-  SRCS bench_command.cc bench_speculate.cc bench_speculate_tasks.cc chat_command.cc chat_session.cc
-       inspect_command.cc plan_command.cc
+  SRCS bench_command.cc bench_speculate.cc bench_speculate_tasks.cc bench_steps_command.cc chat_command.cc
+       chat_session.cc inspect_command.cc plan_command.cc
   DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
   TESTS bench_speculate_tasks_test.cc chat_session_test.cc task_thread_test.cc)

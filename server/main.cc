@@ -13,6 +13,7 @@
 
 #include "server/bench_command.h"
 #include "server/bench_speculate.h"
+#include "server/bench_steps_command.h"
 #include "server/chat_command.h"
 #include "server/cli.h"
 #include "server/config_options.h"
@@ -90,6 +91,21 @@ Command AddBenchSpeculate(CLI::App& bench) {
   });
 }
 
+Command AddBenchSteps(CLI::App& bench) {
+  CLI::App* steps = bench.add_subcommand("steps", "time single steps: one line of JSON for each");
+  const auto options = std::make_shared<BenchStepsOptions>();
+  steps
+      ->add_option(
+          "--measure", options->measurements,
+          "\"decode|verify|prefill ROWS CONTEXT REPEATS\", bandwidth or peak; -: the lines "
+          "of standard input")
+      ->capture_default_str();
+  return AddWithModel(*steps, [options](ModelSettings settings) {
+    settings.loads_text = false;
+    return RunBenchSteps(std::move(settings), *options);
+  });
+}
+
 Command AddBench(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "measure throughput and latency, offline");
   const auto options = std::make_shared<BenchOptions>();
@@ -104,13 +120,15 @@ Command AddBench(CLI::App& app) {
   bench->add_option("--seed", load.seed, "of the random prompts")->capture_default_str();
   bench->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
   const Command speculate = AddBenchSpeculate(*bench);
+  const Command steps = AddBenchSteps(*bench);
   const Command load_only = AddWithModel(*bench, [options](ModelSettings settings) {
     settings.loads_text = false;
     NullLogger logger;
     return RunBenchCommand(settings, *options, logger);
   });
-  return [bench, speculate, load_only] {
-    return bench->got_subcommand("speculate") ? speculate() : load_only();
+  return [bench, speculate, steps, load_only] {
+    if (bench->got_subcommand("speculate")) return speculate();
+    return bench->got_subcommand("steps") ? steps() : load_only();
   };
 }
 
