@@ -1,6 +1,7 @@
 #include "kernels/check_args.h"
 
 #include "core/check.h"
+#include "kernels/quantized_rows.h"
 
 namespace runahead {
 namespace {
@@ -13,6 +14,14 @@ void CheckMatrix(const TensorView& view, int64_t rows, int64_t cols) {
   RA_CHECK(IsActivation(view.dtype), "f32 or bf16");
 }
 
+// Rows that may be quantized.
+void CheckRows(const TensorView& view, int64_t rows, int64_t cols) {
+  if (view.dtype != DType::kI8) return CheckMatrix(view, rows, cols);
+  RA_CHECK_EQ(view.dim(0), rows);
+  RA_CHECK_EQ(view.RowElements(), cols);
+  RA_CHECK_GE(view.row_stride, QuantizedRowLayout(cols, view.group).row_bytes);
+}
+
 void CheckCache(const KvLayerView& cache) {
   RA_CHECK_EQ(cache.k.rank, 4);
   RA_CHECK_GT(cache.block_size, 0);
@@ -22,43 +31,80 @@ void CheckCache(const KvLayerView& cache) {
   RA_CHECK(IsActivation(cache.k.dtype) || cache.k.dtype == DType::kI8, "f32, bf16 or i8");
 }
 
+void CheckQuantizedMatrix(const QuantizedMatrix& matrix, WeightFormat format) {
+  const bool is_int4 = format.type == WeightType::kInt4;
+  const int64_t n = matrix.codes.dim(0);
+  const int64_t groups = format.group == 0 ? 1 : (matrix.k + format.group - 1) / format.group;
+  RA_CHECK(matrix.codes.dtype == (is_int4 ? DType::kU8 : DType::kI8), "codes: i8, or u8 of INT4");
+  RA_CHECK_EQ(matrix.codes.RowElements(), is_int4 ? (matrix.k + 1) / 2 : matrix.k);
+  RA_CHECK_EQ(matrix.scales.dim(0), n);
+  RA_CHECK_EQ(matrix.scales.RowElements(), groups);
+  RA_CHECK(IsActivation(matrix.scales.dtype) || matrix.scales.dtype == DType::kF16,
+           "scales are f32, f16 or bf16");
+  if (matrix.zero_points.data == nullptr) return;
+  RA_CHECK(format.has_zero_points, "zero points need a format that has them");
+  RA_CHECK(matrix.zero_points.dtype == DType::kU8, "zero points are u8");
+  RA_CHECK_EQ(matrix.zero_points.dim(0), n);
+  RA_CHECK_EQ(matrix.zero_points.RowElements(), groups);
+}
+
+void CheckQuantized(const HostLinear& linear) {
+  const WeightFormat& format = linear.format;
+  RA_CHECK(linear.parts.empty() && !linear.quantized.empty(),
+           "a quantized layer has its own parts");
+  RA_CHECK(format.type == WeightType::kInt8
+               ? format.group == 0 && !format.has_zero_points
+               : format.group == 32 || format.group == 64 || format.group == 128,
+           "INT8 a whole row, INT4 groups of 32, 64 or 128");
+  RA_CHECK(linear.biases.empty() || linear.biases.size() == linear.quantized.size());
+  for (size_t i = 0; i < linear.quantized.size(); ++i) {
+    CheckQuantizedMatrix(linear.quantized[i], format);
+    RA_CHECK_EQ(linear.quantized[i].k, linear.quantized[0].k);
+    if (linear.biases.empty() || linear.biases[i].data == nullptr) continue;
+    RA_CHECK_EQ(linear.biases[i].dim(0), linear.quantized[i].codes.dim(0));
+  }
+}
+
 int64_t Size(size_t n) { return static_cast<int64_t>(n); }
 
 }  // namespace
 
 void CheckArgs(const EmbedArgs& args) {
   CheckMatrix(args.out, Size(args.ids.size()), args.table.RowElements());
-  RA_CHECK(IsActivation(args.table.dtype), "f32 or bf16");
+  CheckRows(args.table, args.table.dim(0), args.out.RowElements());
 }
 
 void CheckArgs(const RmsNormArgs& args) {
   CheckMatrix(args.x, args.y.dim(0), args.y.RowElements());
-  CheckMatrix(args.y, args.x.dim(0), args.x.RowElements());
+  CheckRows(args.y, args.x.dim(0), args.x.RowElements());
   RA_CHECK(args.gain != nullptr);
 }
 
 void CheckArgs(const AddRmsNormArgs& args) {
   CheckMatrix(args.residual, args.x.dim(0), args.x.RowElements());
   CheckMatrix(args.x, args.y.dim(0), args.y.RowElements());
-  CheckMatrix(args.y, args.x.dim(0), args.x.RowElements());
+  CheckRows(args.y, args.x.dim(0), args.x.RowElements());
   RA_CHECK(args.gain != nullptr);
 }
 
 void CheckArgs(const LinearArgs& args) {
   RA_CHECK(args.weight != nullptr);
-  CheckMatrix(args.x, args.y.dim(0), args.weight->k());
+  const InputFormat format = args.weight->input_format();
+  CheckRows(args.x, args.y.dim(0), args.weight->k());
   CheckMatrix(args.y, args.x.dim(0), args.weight->n());
-  RA_CHECK(args.x.dtype == args.weight->input_format().dtype, "x must be in the input format");
+  RA_CHECK(args.x.dtype == format.dtype, "x must be in the input format");
+  RA_CHECK_EQ(args.x.group, format.group);
 }
 
 void CheckArgs(const SiluMulArgs& args) {
   CheckMatrix(args.gate_up, args.out.dim(0), 2 * args.out.RowElements());
-  CheckMatrix(args.out, args.gate_up.dim(0), args.gate_up.RowElements() / 2);
+  CheckRows(args.out, args.gate_up.dim(0), args.gate_up.RowElements() / 2);
 }
 
 void CheckArgs(const GatherRowsArgs& args) {
-  CheckMatrix(args.out, Size(args.rows.size()), args.x.RowElements());
-  RA_CHECK(args.x.dtype == args.out.dtype);
+  CheckRows(args.out, Size(args.rows.size()), args.x.RowElements());
+  CheckRows(args.x, args.x.dim(0), args.out.RowElements());
+  RA_CHECK(args.x.dtype == args.out.dtype && args.x.group == args.out.group, "rows are copied");
 }
 
 void CheckArgs(const RopeStoreKvArgs& args) {
@@ -77,7 +123,7 @@ void CheckArgs(const PagedAttentionArgs& args) {
   RA_CHECK(args.plan != nullptr);
   RA_CHECK_EQ(args.q.rank, 3);
   CheckMatrix(args.q, args.out.dim(0), args.out.RowElements());
-  CheckMatrix(args.out, args.q.dim(0), args.q.RowElements());
+  CheckRows(args.out, args.q.dim(0), args.q.RowElements());
   RA_CHECK_EQ(args.cache.k.dim(3), KvRowElements(args.cache.k.dtype, args.q.dim(2)));
   RA_CHECK_EQ(args.q.dim(1) % args.cache.k.dim(1), 0);
   RA_CHECK_GE(args.sliding_window, 0);
@@ -128,6 +174,7 @@ void CheckArgs(const CopyBlocksArgs& args) {
 }
 
 void CheckArgs(const HostLinear& linear) {
+  if (linear.format.is_quantized()) return CheckQuantized(linear);
   RA_CHECK(!linear.parts.empty(), "a linear layer has at least one part");
   RA_CHECK(linear.biases.empty() || linear.biases.size() == linear.parts.size());
   for (size_t i = 0; i < linear.parts.size(); ++i) {

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "core/check.h"
 #include "kernels/check_args.h"
@@ -15,7 +16,11 @@ void NormalizeRow(const TensorView& x, int64_t row, const float* gain, float eps
   double sum = 0;
   for (int64_t i = 0; i < width; ++i) sum += double{Load(x, row, i)} * Load(x, row, i);
   const double inverse = 1 / std::sqrt(sum / static_cast<double>(width) + eps);
-  for (int64_t i = 0; i < width; ++i) Store(y, row, i, Load(x, row, i) * inverse * gain[i]);
+  std::vector<double> normed(static_cast<size_t>(width));
+  for (int64_t i = 0; i < width; ++i) {
+    normed[static_cast<size_t>(i)] = Load(x, row, i) * inverse * double{gain[i]};
+  }
+  StoreRow(y, row, normed);
 }
 
 }  // namespace
@@ -24,9 +29,7 @@ void Embed(const EmbedArgs& args) {
   CheckArgs(args);
   for (size_t t = 0; t < args.ids.size(); ++t) {
     RA_CHECK(args.ids[t] >= 0 && args.ids[t] < args.table.dim(0), "token id out of range");
-    for (int64_t i = 0; i < args.out.RowElements(); ++i) {
-      Store(args.out, static_cast<int64_t>(t), i, Load(args.table, args.ids[t], i));
-    }
+    StoreRow(args.out, static_cast<int64_t>(t), LoadRow(args.table, args.ids[t]));
   }
 }
 
@@ -48,12 +51,14 @@ void AddRmsNorm(const AddRmsNormArgs& args) {
 void SiluMul(const SiluMulArgs& args) {
   CheckArgs(args);
   const int64_t width = args.out.RowElements();
+  std::vector<double> row(static_cast<size_t>(width));
   for (int64_t t = 0; t < args.out.dim(0); ++t) {
     for (int64_t i = 0; i < width; ++i) {
       const double gate = Load(args.gate_up, t, i);
       const double up = Load(args.gate_up, t, width + i);
-      Store(args.out, t, i, gate / (1 + std::exp(-gate)) * up);
+      row[static_cast<size_t>(i)] = gate / (1 + std::exp(-gate)) * up;
     }
+    StoreRow(args.out, t, row);
   }
 }
 
@@ -61,9 +66,9 @@ void GatherRows(const GatherRowsArgs& args) {
   CheckArgs(args);
   for (size_t r = 0; r < args.rows.size(); ++r) {
     RA_CHECK(args.rows[r] >= 0 && args.rows[r] < args.x.dim(0), "row out of range");
-    for (int64_t i = 0; i < args.out.RowElements(); ++i) {
-      Store(args.out, static_cast<int64_t>(r), i, Load(args.x, args.rows[r], i));
-    }
+    const InputFormat format{args.x.dtype, args.x.group};
+    std::memcpy(args.out.Rows(static_cast<int64_t>(r), 1).data, args.x.Rows(args.rows[r], 1).data,
+                static_cast<size_t>(RowBytes(format, args.x.RowElements())));
   }
 }
 

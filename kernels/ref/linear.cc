@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "kernels/check_args.h"
+#include "kernels/quantize_weights.h"
 #include "kernels/ref/element.h"
 #include "kernels/ref/ops.h"
 
@@ -18,6 +19,7 @@ class RefLinearWeight final : public LinearWeight {
 
   // The same as the other backends', so that roundings between ops agree.
   InputFormat input_format() const override {
+    if (format_.is_quantized()) return {DType::kI8, format_.group};
     return {format_ == WeightFormat::kBF16 ? DType::kBF16 : DType::kF32};
   }
   int64_t bytes() const override {
@@ -35,23 +37,43 @@ float RoundTo(WeightFormat format, float value) {
   return format == WeightFormat::kBF16 ? ToFloat(ToBFloat16(value)) : value;
 }
 
+size_t NumParts(const HostLinear& canonical) {
+  return canonical.format.is_quantized() ? canonical.quantized.size() : canonical.parts.size();
+}
+
+int64_t PartRows(const HostLinear& canonical, size_t part) {
+  return canonical.format.is_quantized() ? canonical.quantized[part].codes.dim(0)
+                                         : canonical.parts[part].dim(0);
+}
+
+// Row `row` of part `part`. A quantized one's values are exact unless its scales are f32, and then
+// within u(f32).
+void FillRow(const HostLinear& canonical, size_t part, int64_t row, std::span<float> out) {
+  if (canonical.format.is_quantized()) {
+    DequantizeRow(canonical.quantized[part], canonical.format, row, out);
+    return;
+  }
+  for (size_t j = 0; j < out.size(); ++j) {
+    out[j] = RoundTo(canonical.format, Load(canonical.parts[part], row, static_cast<int64_t>(j)));
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) {
   CheckArgs(canonical);
+  const bool is_quantized = canonical.format.is_quantized();
+  const int64_t k = is_quantized ? canonical.quantized[0].k : canonical.parts[0].dim(1);
   int64_t n = 0;
-  for (const TensorView& part : canonical.parts) n += part.dim(0);
-  const int64_t k = canonical.parts[0].dim(1);
+  for (size_t p = 0; p < NumParts(canonical); ++p) n += PartRows(canonical, p);
   auto weight = std::make_unique<RefLinearWeight>(n, k, canonical.format);
   int64_t row = 0;
-  for (size_t p = 0; p < canonical.parts.size(); ++p) {
-    const TensorView& part = canonical.parts[p];
+  for (size_t p = 0; p < NumParts(canonical); ++p) {
     const bool has_bias = !canonical.biases.empty() && canonical.biases[p].data != nullptr;
-    for (int64_t i = 0; i < part.dim(0); ++i, ++row) {
-      for (int64_t j = 0; j < k; ++j) {
-        weight->values[static_cast<size_t>(row * k + j)] =
-            RoundTo(canonical.format, Load(part, i, j));
-      }
+    for (int64_t i = 0; i < PartRows(canonical, p); ++i, ++row) {
+      const std::span values(weight->values);
+      FillRow(canonical, p, i,
+              values.subspan(static_cast<size_t>(row * k), static_cast<size_t>(k)));
       if (!has_bias) continue;
       const TensorView& bias = canonical.biases[p];
       weight->bias[static_cast<size_t>(row)] = LoadAt(bias.data, bias.dtype, i);
@@ -63,14 +85,13 @@ std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) {
 void Linear(const LinearArgs& args) {
   CheckArgs(args);
   const auto& weight = static_cast<const RefLinearWeight&>(*args.weight);
-  std::vector<float> x(static_cast<size_t>(weight.k()));
   for (int64_t t = 0; t < args.x.dim(0); ++t) {
-    for (int64_t j = 0; j < weight.k(); ++j) x[static_cast<size_t>(j)] = Load(args.x, t, j);
+    const std::vector<double> x = LoadRow(args.x, t);
     for (int64_t n = 0; n < weight.n(); ++n) {
       const float* w = weight.values.data() + n * weight.k();
       double sum = 0;
       for (size_t j = 0; j < x.size(); ++j) sum += double{w[j]} * x[j];
-      Store(args.y, t, n, sum + weight.bias[static_cast<size_t>(n)]);
+      Store(args.y, t, n, sum + double{weight.bias[static_cast<size_t>(n)]});
     }
   }
 }
