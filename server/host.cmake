@@ -1,11 +1,11 @@
 # Builds models bottom to top; linked by the binary's commands alone.
 runahead_library(
   NAME model_host
-  SRCS draft_model.cc generation_config.cc memory_check.cc model_host.cc pair_check.cc units.cc
+  SRCS draft_model.cc generation_config.cc memory_check.cc model_host.cc pair_check.cc progress_bar.cc units.cc
   DEPS runahead_server runahead_model runahead_speculative runahead_kernel_registry
   PRIVATE_DEPS nlohmann_json::nlohmann_json runahead_tokenizer runahead_text
   TESTS generation_config_test.cc memory_check_test.cc model_host_test.cc pair_check_test.cc
-        units_test.cc)
+        progress_bar_test.cc units_test.cc)
 
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
@@ -21,3 +21,11 @@ runahead_library(
        chat_session.cc inspect_command.cc plan_command.cc
   DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
   TESTS bench_speculate_tasks_test.cc chat_session_test.cc task_thread_test.cc)
+
+# Offline work on checkpoints.
+runahead_library(
+  NAME compress_commands
+  SRCS eval_command.cc
+  DEPS runahead_model_host runahead_config_options
+  PRIVATE_DEPS runahead_eval runahead_tokenizer
+  TESTS eval_command_test.cc)

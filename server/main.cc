@@ -18,6 +18,7 @@
 #include "server/cli.h"
 #include "server/config_options.h"
 #include "server/console_logger.h"
+#include "server/eval_command.h"
 #include "server/inspect_command.h"
 #include "server/plan_command.h"
 #include "server/serve_command.h"
@@ -161,6 +162,30 @@ Command AddInspect(CLI::App& app) {
   return [directory, draft] { return RunInspectCommand(*directory, *draft, std::cout); };
 }
 
+Command AddEval(CLI::App& app) {
+  CLI::App* eval = app.add_subcommand(
+      "eval", "perplexity of a text, and how far a model is from its unquantized self");
+  const auto options = std::make_shared<EvalCommandOptions>();
+  eval->add_option("--file", options->text_file, "text, read as it is (UTF-8)")->required();
+  eval->add_option("--reference", options->reference,
+                   "checkpoint to compare with; without it the model's own, in full precision");
+  eval->add_option("--reference-set", options->reference_sets,
+                   "setting=value of the reference alone, such as dtype=f32; may be given again");
+  eval->add_flag("--no-reference", options->no_reference, "perplexity alone");
+  eval->add_option("--stride", options->stride,
+                   "tokens that each window scores; 0: half of it (--max-model-len)")
+      ->capture_default_str();
+  eval->add_option("--max-tokens", options->max_tokens, "of the text; 0: all")
+      ->capture_default_str();
+  eval->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
+  const auto given = std::make_shared<GivenFlags>();
+  AddSettingFlags(*eval, *given, {"Model", "Compute", "KV cache"});
+  return [given, options]() -> Status {
+    RA_ASSIGN_OR_RETURN(const ServeConfig config, LoadConfig(*given));
+    return RunEvalCommand(config, *options);
+  };
+}
+
 // What a command prints is all that it is for; a server goes on without.
 Status CheckPrinted(std::string_view command) {
   if (std::cout.flush() || command == "serve") return {};
@@ -171,11 +196,9 @@ int Run(int argc, char** argv) {
   CLI::App app("Runahead: an LLM inference server");
   app.set_version_flag("--version", std::string(Version()));
   app.require_subcommand(1);
-  const std::pair<const char*, Command> commands[] = {{"serve", AddServe(app)},
-                                                      {"bench", AddBench(app)},
-                                                      {"chat", AddChat(app)},
-                                                      {"plan", AddPlan(app)},
-                                                      {"inspect", AddInspect(app)}};
+  const std::pair<const char*, Command> commands[] = {
+      {"serve", AddServe(app)}, {"bench", AddBench(app)},     {"chat", AddChat(app)},
+      {"plan", AddPlan(app)},   {"inspect", AddInspect(app)}, {"eval", AddEval(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands) {
     if (!app.got_subcommand(name)) continue;

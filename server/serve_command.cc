@@ -10,13 +10,13 @@
 #include <thread>
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "server/grpc_server.h"
 #include "server/http_routes.h"
 #include "server/metrics_exporter.h"
 #include "server/model_host.h"
 #include "server/openai_api.h"
+#include "server/progress_bar.h"
 #include "server/rejection.h"
 #include "server/shutdown_signal.h"
 #include "server/thread_priority.h"
@@ -74,18 +74,6 @@ void PrintExamples(const ServeOptions& options, const ServedModel& model, int po
             << std::endl;
 }
 
-std::function<void(double)> LoadProgress() {
-  if (isatty(STDERR_FILENO) == 0) return nullptr;
-  return [](double fraction) {
-    constexpr int kWidth = 40;
-    const int filled = static_cast<int>(fraction * kWidth);
-    std::cerr << "\rLoading [" << std::string(static_cast<size_t>(filled), '#')
-              << std::string(static_cast<size_t>(kWidth - filled), ' ') << "] "
-              << static_cast<int>(fraction * 100) << "%" << (fraction >= 1 ? "\n" : "")
-              << std::flush;
-  };
-}
-
 // Shells often allow 1024 open files, fewer than the connections we take.
 void RaiseFileLimit() {
   rlimit limit{};
@@ -100,7 +88,7 @@ Result<std::unique_ptr<ModelHost>> LoadGivingWay(const ServeOptions& options, co
                                                  Logger& logger) {
   const auto load = [&] {
     if (options.compute_nice != 0) GiveWay(options.compute_nice);
-    return ModelHost::Load(options.model, clock, logger, LoadProgress());
+    return ModelHost::Load(options.model, clock, logger, ProgressBar("Loading"));
   };
   return std::async(std::launch::async, load).get();
 }

@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.demo_model import questions  # noqa: E402
+from tools.demo_model import held_out_text, questions  # noqa: E402
 from tools.demo_model.corpus import (
     MAKERS,
     Example,
@@ -118,3 +118,9 @@ def test_the_draft_starts_with_copying():
     assert copied(draft) < 0.02
     start_copying(draft)
     assert copied(draft) > 0.2
+
+
+def test_the_text_for_evaluation_is_what_the_generator_writes():
+    text = (ROOT / "bench/text/demo_held_out.txt").read_text()
+    assert text == held_out_text.held_out_text()
+    assert 40_000 < len(text.encode()) <= held_out_text.MAX_BYTES
