@@ -1,8 +1,9 @@
 // Times the cpu backend's ops and whole steps of a Llama-3.2-1B shape against the ceilings of the
 // same minute. usage: kernels_bench [--only linear|attention|sampling|step|barrier] [--rows 1,2,5]
-// [--threads n] [--isa name]
-//                      [--format bf16|f32] [--context tokens] [--rows-each of_a_sequence]
-//                      [--seconds per_line]
+// [--threads n] [--isa name] [--format int4,int8,bf16] [--model name|all] [--context tokens]
+// [--rows-each of_a_sequence] [--seconds per_line]
+//
+// Formats: f32, bf16, int8, int4 (groups of 128), int4-g64, int4-g32, int4-zero (with zero points).
 //
 // Weights rotate over at least four times the last-level cache, so that every pass reads memory.
 // Each line is a median, and the bandwidth beside it was measured just before.
@@ -16,10 +17,13 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_weights.h"
 #include "bench/kernels_bench_flags.h"
+#include "bench/linear_bench.h"
 #include "core/check.h"
 #include "kernels/cpu/roofline.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/quantized_rows.h"
 #include "kernels/registry.h"
 
 namespace runahead {
@@ -58,26 +62,16 @@ double Median(double seconds, const std::function<void(int)>& body) {
 
 class Bench {
  public:
-  explicit Bench(const KernelsBenchFlags& flags) : flags_(flags) {
+  Bench(const KernelsBenchFlags& flags, const NamedFormat& format) : flags_(flags) {
     auto backend = MakeBackend(
         "cpu", {.num_threads = flags.num_threads, .isa = flags.isa, .pin_threads = false});
     RA_CHECK(backend.ok(), backend.status().message());
     backend_ = std::move(backend).value();
-    is_bf16_ = flags.format == WeightFormat::kBF16;
-    const double per_core = is_bf16_ ? MeasureBf16Peak(flags.isa) : MeasureF32Peak(flags.isa);
-    peak_ = per_core * flags.num_threads;
-    std::printf("%s; %s weights; peak %.0f GFLOP/s\n", backend_->info().detail.c_str(),
-                is_bf16_ ? "bf16" : "f32", peak_ * 1e-9);
-    source_ = Random(int64_t{16384} * kHidden, is_bf16_ ? 2 : 4);
-  }
-
-  void Linears() {
-    std::printf("\n%-8s %6s %6s %5s %10s %8s %9s %7s %7s\n", "linear", "N", "K", "rows", "us",
-                "GB/s", "GFLOP/s", "of bw", "of peak");
-    OneLinear("qkv", kQkv, kHidden);
-    OneLinear("o", kHidden, kHidden);
-    OneLinear("gate_up", 2 * kFfn, kHidden);
-    OneLinear("down", kHidden, kFfn);
+    weights_ = std::make_unique<BenchWeights>(*backend_, format.format);
+    // Attention multiplies bf16 whatever the weights are.
+    peak_ = MeasureBf16Peak(flags.isa) * flags.num_threads;
+    std::printf("\n%s; %s weights; bf16 peak %.0f GFLOP/s\n", backend_->info().detail.c_str(),
+                format.name.c_str(), peak_ * 1e-9);
   }
 
   void Attentions() {
@@ -104,61 +98,10 @@ class Bench {
   std::unique_ptr<Model> MakeModel(int most);
   void Step(const Model& model, const Paged& paged);
 
-  DeviceBuffer Random(int64_t count, int bytes) {
-    DeviceBuffer buffer = backend_->Allocate(count * bytes, MemoryKind::kDevice);
-    std::mt19937 rng(1);
-    // A period of 64 Ki values: making more would take longer than measuring.
-    for (int64_t i = 0; i < std::min<int64_t>(count, 65536); ++i) {
-      const float value = (static_cast<float>(rng() >> 8) * 0x1p-24f - 0.5f) * 0.1f;
-      if (bytes == 2) static_cast<BFloat16*>(buffer.data())[i] = ToBFloat16(value);
-      if (bytes == 4) static_cast<float*>(buffer.data())[i] = value;
-    }
-    auto* base = static_cast<char*>(buffer.data());
-    for (int64_t done = 65536; done < count; done += 65536) {
-      std::memcpy(base + done * bytes, base,
-                  static_cast<size_t>(std::min<int64_t>(65536, count - done) * bytes));
-    }
-    return buffer;
-  }
-
-  DType x_dtype() const { return is_bf16_ ? DType::kBF16 : DType::kF32; }
-
-  std::unique_ptr<LinearWeight> Pack(int64_t n, int64_t k) {
-    std::vector<TensorView> parts;
-    const int64_t rows = source_.bytes() / (DTypeBytes(x_dtype()) * k);
-    for (int64_t done = 0; done < n; done += rows) {
-      parts.emplace_back(source_.data(), x_dtype(),
-                         std::initializer_list<int64_t>{std::min(rows, n - done), k});
-    }
-    HostLinear canonical;
-    canonical.parts = parts;
-    canonical.format = flags_.format;
-    return backend_->PackLinear(canonical);
-  }
-
-  void OneLinear(const char* name, int64_t n, int64_t k) {
-    std::vector<std::unique_ptr<LinearWeight>> weights;
-    int64_t held = 0;
-    while (held < kRotateBytes) {
-      weights.push_back(Pack(n, k));
-      held += weights.back()->bytes();
-    }
-    const int most = *std::max_element(flags_.rows.begin(), flags_.rows.end());
-    const DeviceBuffer x = Random(most * k, DTypeBytes(x_dtype()));
-    const DeviceBuffer y = backend_->Allocate(most * n * 4, MemoryKind::kDevice);
-    for (const int rows : flags_.rows) {
-      const double bandwidth = MeasureReadBandwidth(flags_.num_threads, 3);
-      const double seconds = Median(flags_.seconds, [&](int i) {
-        backend_->Linear({.x = {x.data(), x_dtype(), {rows, k}},
-                          .weight = weights[static_cast<size_t>(i) % weights.size()].get(),
-                          .y = {y.data(), DType::kF32, {rows, n}}});
-      });
-      const auto bytes = static_cast<double>(weights[0]->bytes());
-      const double flops = 2.0 * static_cast<double>(n * k) * rows;
-      std::printf("%-8s %6ld %6ld %5d %10.1f %8.1f %9.1f %6.1f%% %6.1f%%\n", name, n, k, rows,
-                  seconds * 1e6, bytes / seconds * 1e-9, flops / seconds * 1e-9,
-                  100 * bytes / seconds / bandwidth, 100 * flops / seconds / peak_);
-    }
+  DeviceBuffer Random(int64_t count, int bytes) { return RandomValues(*backend_, count, bytes); }
+  std::unique_ptr<LinearWeight> Pack(int64_t n, int64_t k) { return weights_->Pack(n, k); }
+  TensorView Input(const DeviceBuffer& buffer, int64_t rows, int64_t width) const {
+    return RowsIn(weights_->input_format(), buffer.data(), rows, width);
   }
 
   // A cache of `sequences` x `context` tokens with its tables, and the plan of `rows` rows each.
@@ -215,7 +158,7 @@ class Bench {
                                 .cache = CacheView(k, v, paged->num_blocks),
                                 .plan = paged->plan.get(),
                                 .scale = 0.125f,
-                                .out = {out.data(), x_dtype(), {total, kHidden}}});
+                                .out = Input(out, total, kHidden)});
     });
     const double bytes = static_cast<double>(count) * 4;
     // Row i of r sees context - r + i + 1 keys.
@@ -229,9 +172,8 @@ class Bench {
 
   KernelsBenchFlags flags_;
   std::unique_ptr<Backend> backend_;
-  bool is_bf16_ = true;
+  std::unique_ptr<BenchWeights> weights_;
   double peak_ = 0;
-  DeviceBuffer source_;
 };
 
 void Bench::Samplings() {
@@ -386,9 +328,7 @@ void Bench::Step(const Model& m, const Paged& paged) {
   const auto f32 = [&](const DeviceBuffer& b, int64_t width) {
     return TensorView(b.data(), DType::kF32, {rows, width});
   };
-  const auto in = [&](const DeviceBuffer& b, int64_t width) {
-    return TensorView(b.data(), x_dtype(), {rows, width});
-  };
+  const auto in = [&](const DeviceBuffer& b, int64_t width) { return Input(b, rows, width); };
   const auto add_norm = [&] {
     backend_->AddRmsNorm({f32(m.residual, kHidden), f32(m.out, kHidden), m.gain.data(), 1e-5f,
                           in(m.normed, kHidden)});
@@ -467,13 +407,17 @@ void Bench::Steps() {
 }
 
 void Main(const KernelsBenchFlags& flags) {
-  Bench bench(flags);
   const auto wanted = [&](const char* name) { return flags.only.empty() || flags.only == name; };
-  if (wanted("barrier")) bench.Barrier();
-  if (wanted("linear")) bench.Linears();
-  if (wanted("attention")) bench.Attentions();
-  if (wanted("sampling")) bench.Samplings();
-  if (wanted("step")) bench.Steps();
+  if (wanted("linear")) BenchLinears(flags);
+  if (flags.only == "linear") return;
+  for (const NamedFormat& format : flags.formats) {
+    Bench bench(flags, format);
+    if (wanted("step")) bench.Steps();
+    if (flags.only == "step" || &format != &flags.formats.front()) continue;
+    if (wanted("barrier")) bench.Barrier();
+    if (wanted("attention")) bench.Attentions();
+    if (wanted("sampling")) bench.Samplings();
+  }
 }
 
 }  // namespace

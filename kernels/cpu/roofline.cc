@@ -37,34 +37,53 @@ double MeasurePeak(float (*spin)(int64_t, double&)) {
   return best;
 }
 
-const cpu::KernelTable& KernelsOf(const std::string& isa) {
+const cpu::KernelTable& KernelsOf(std::string_view isa) {
   const cpu::Isa* found = cpu::FindIsa(isa);
-  RA_CHECK(found != nullptr, "no such instruction set here: " + isa);
+  RA_CHECK(found != nullptr, "no such instruction set here: " + std::string(isa));
   return found->kernels();
 }
 
 }  // namespace
 
-double MeasureReadBandwidth(int num_threads, int passes) {
-  const cpu::KernelTable& kernels = KernelsOf("");
-  cpu::ThreadPool pool(num_threads, false);
-  const int n = pool.num_threads();
-  const DeviceBuffer buffer = AllocateHostMemory(kBytesPerThread * n);
-  std::vector<float> sinks(static_cast<size_t>(n));
-  const auto of_thread = [&](int thread) {
+struct ReadBandwidthMeter::State {
+  explicit State(int num_threads)
+      : kernels(KernelsOf("")),
+        pool(num_threads, false),
+        buffer(AllocateHostMemory(kBytesPerThread * pool.num_threads())),
+        sinks(static_cast<size_t>(pool.num_threads())) {}
+
+  char* of_thread(int thread) const {
     return static_cast<char*>(buffer.data()) + thread * kBytesPerThread;
-  };
-  pool.Run([&](int thread) {
-    std::memset(of_thread(thread), 1 + thread, static_cast<size_t>(kBytesPerThread));
-  });
-  std::vector<double> rates;
-  for (int pass = 0; pass < std::max(1, passes); ++pass) {
-    const auto start = SteadyClock::now();
-    pool.Run([&](int thread) {
-      sinks[static_cast<size_t>(thread)] = kernels.read_stream(of_thread(thread), kBytesPerThread);
-    });
-    rates.push_back(static_cast<double>(kBytesPerThread) * n / SecondsSince(start));
   }
+
+  const cpu::KernelTable& kernels;
+  cpu::ThreadPool pool;
+  DeviceBuffer buffer;
+  std::vector<float> sinks;
+};
+
+ReadBandwidthMeter::ReadBandwidthMeter(int num_threads)
+    : state_(std::make_unique<State>(num_threads)) {
+  state_->pool.Run([&](int thread) {
+    std::memset(state_->of_thread(thread), 1 + thread, static_cast<size_t>(kBytesPerThread));
+  });
+}
+
+ReadBandwidthMeter::~ReadBandwidthMeter() = default;
+
+double ReadBandwidthMeter::MeasurePass() {
+  const auto start = SteadyClock::now();
+  state_->pool.Run([&](int thread) {
+    state_->sinks[static_cast<size_t>(thread)] =
+        state_->kernels.read_stream(state_->of_thread(thread), kBytesPerThread);
+  });
+  return static_cast<double>(kBytesPerThread) * state_->pool.num_threads() / SecondsSince(start);
+}
+
+double MeasureReadBandwidth(int num_threads, int passes) {
+  ReadBandwidthMeter meter(num_threads);
+  std::vector<double> rates;
+  for (int pass = 0; pass < std::max(1, passes); ++pass) rates.push_back(meter.MeasurePass());
   std::nth_element(rates.begin(), rates.begin() + static_cast<int64_t>(rates.size() / 2),
                    rates.end());
   return rates[rates.size() / 2];

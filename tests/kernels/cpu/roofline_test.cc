@@ -14,6 +14,7 @@ TEST(Roofline, MeasuresSomethingPlausible) {
   const std::string isa = CpuIsaNames().front();
   EXPECT_GT(MeasureF32Peak(isa), 1e8);
   EXPECT_GT(MeasureBf16Peak(isa), 1e8);
+  EXPECT_GT(MeasureInt8Peak(isa), 1e8);
   EXPECT_LT(MeasureF32Peak(isa), 1e13);
 }
 
