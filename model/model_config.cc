@@ -11,6 +11,8 @@
 
 #include "nlohmann/json.hpp"
 
+#include "model/tensor_names.h"
+
 namespace runahead {
 namespace {
 
@@ -216,9 +218,6 @@ std::vector<int> ReadWindows(const Family& family, Reader& reader, int num_layer
 // Keys that change the mathematics and are not supported yet; a value that changes nothing is let
 // through.
 void RefuseUnsupported(Reader& reader) {
-  if (reader.Has("quantization_config")) {
-    reader.Fail("quantized checkpoints are not supported yet", "quantization_config");
-  }
   const std::string activation = reader.Text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") {
     reader.Fail("activation \"" + activation.substr(0, 100) + "\" is not supported; silu is",
@@ -282,6 +281,23 @@ DType ReadDType(Reader& reader) {
   return DType::kBF16;
 }
 
+// "compression_config" is the older name of the key.
+Status ReadQuantization(const Json& json, const Reader& reader, ModelConfig& config) {
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    if (!reader.Has(key)) continue;
+    const std::string text = json[key].dump(-1, ' ', false, Json::error_handler_t::replace);
+    RA_ASSIGN_OR_RETURN(config.quantized, QuantizedModules(text, ModulesOf(config)));
+    if (config.tie_embeddings && config.quantized.contains(kEmbeddingModule)) {
+      return InvalidArgument(
+          std::string(key) +
+              ": a quantized embedding table that is the head, too, is not supported",
+          key);
+    }
+    return {};
+  }
+  return {};
+}
+
 Result<std::string> ReadFile(const std::string& path) {
   constexpr std::uintmax_t kMaxBytes = 16 << 20;
   std::error_code error;
@@ -334,6 +350,7 @@ Result<ModelConfig> ParseModelConfig(std::string_view config_json,
     config.bos_token_id = reader.Int("bos_token_id", 0, 0, config.vocab_limit - 1);
   }
   RA_RETURN_IF_ERROR(reader.status());
+  RA_RETURN_IF_ERROR(ReadQuantization(json, reader, config));
   if (generation_config_json.empty()) return config;
   const Json generation = Json::parse(generation_config_json, nullptr, false);
   if (!generation.is_object()) return InvalidArgument("generation_config.json is no JSON object");

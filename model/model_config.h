@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "core/dtype.h"
 #include "core/status.h"
+#include "model/quantization_config.h"
 
 namespace runahead {
 
@@ -49,6 +51,8 @@ struct ModelConfig {
   DType checkpoint_dtype = DType::kBF16;
   std::vector<int32_t> eos_token_ids = {};  // of config.json and generation_config.json
   std::optional<int32_t> bos_token_id = {};
+  // Modules that the checkpoint stores quantized, by name ("model.layers.0.mlp.up_proj").
+  std::map<std::string, StoredFormat> quantized = {};
 
   int qkv_rows() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
   int64_t NumWeights() const;  // parameters, a tied head counted once

@@ -156,6 +156,13 @@ std::vector<std::string> Checkpoint::Names() const {
   return names;
 }
 
+std::string_view Checkpoint::Data(const std::string& name) const {
+  const auto& [file_index, entry] = tensors_.at(name);
+  const File& file = files_[file_index];
+  return file.mapping->bytes().substr(static_cast<size_t>(file.data_offset + entry.begin),
+                                      static_cast<size_t>(entry.num_bytes()));
+}
+
 Status Checkpoint::Check(const std::string& name, const std::vector<int64_t>& shape) const {
   const TensorEntry* entry = Find(name);
   if (entry == nullptr) return InvalidArgument("the checkpoint has no tensor " + name);

@@ -56,6 +56,8 @@ class Checkpoint {
   // Null where there is none.
   const TensorEntry* Find(const std::string& name) const;
   std::vector<std::string> Names() const;  // ascending
+  // The bytes of a tensor that is there, as they lie in the mapping, aligned or not.
+  std::string_view Data(const std::string& name) const;
 
   // Ok when the tensor is there, has that shape and elements that can be read.
   Status Check(const std::string& name, const std::vector<int64_t>& shape) const;

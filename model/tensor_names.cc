@@ -1,7 +1,10 @@
 #include "model/tensor_names.h"
 
 #include <set>
+#include <string_view>
 #include <utility>
+
+#include "model/quantized_checkpoint.h"
 
 namespace runahead {
 namespace {
@@ -46,6 +49,11 @@ class Lister {
 
 }  // namespace
 
+std::string ModuleOfWeight(const std::string& tensor) {
+  constexpr std::string_view kSuffix = ".weight";
+  return tensor.ends_with(kSuffix) ? tensor.substr(0, tensor.size() - kSuffix.size()) : "";
+}
+
 std::vector<NamedShape> TensorsOf(const ModelConfig& config) {
   Lister lister(config);
   lister.Linear("model.embed_tokens", config.vocab_size, config.hidden_size, false);
@@ -57,11 +65,31 @@ std::vector<NamedShape> TensorsOf(const ModelConfig& config) {
   return std::move(lister.tensors);
 }
 
+std::vector<ModuleOfModel> ModulesOf(const ModelConfig& config) {
+  std::vector<ModuleOfModel> modules;
+  for (const NamedShape& tensor : TensorsOf(config)) {
+    if (tensor.shape.size() != 2) continue;
+    const std::string name = ModuleOfWeight(tensor.name);
+    modules.push_back({.name = name, .is_embedding = name == kEmbeddingModule});
+  }
+  return modules;
+}
+
 Status CheckTensors(const Checkpoint& checkpoint, const ModelConfig& config) {
   std::set<std::string> known;
   for (const NamedShape& tensor : TensorsOf(config)) {
-    RA_RETURN_IF_ERROR(checkpoint.Check(tensor.name, tensor.shape));
-    known.insert(tensor.name);
+    const std::string module = ModuleOfWeight(tensor.name);
+    const auto form = config.quantized.find(module);
+    if (form == config.quantized.end()) {
+      RA_RETURN_IF_ERROR(checkpoint.Check(tensor.name, tensor.shape));
+      known.insert(tensor.name);
+      continue;
+    }
+    RA_RETURN_IF_ERROR(
+        CheckQuantized(checkpoint, module, tensor.shape[0], tensor.shape[1], form->second));
+    for (std::string& name : QuantizedTensorNames(module, form->second)) {
+      known.insert(std::move(name));
+    }
   }
   for (const std::string& name : checkpoint.Names()) {
     if (known.contains(name)) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "core/dtype.h"
@@ -13,15 +14,25 @@ namespace {
 
 class CheckpointSource final : public WeightSource {
  public:
-  explicit CheckpointSource(std::unique_ptr<Checkpoint> checkpoint)
-      : checkpoint_(std::move(checkpoint)) {}
+  CheckpointSource(std::unique_ptr<Checkpoint> checkpoint, const ModelConfig& config)
+      : checkpoint_(std::move(checkpoint)), quantized_(config.quantized) {}
 
   Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) override {
     return checkpoint_->Read(name, shape);
   }
 
+  Result<std::optional<HostQuantized>> FetchQuantized(const std::string& module, int64_t n,
+                                                      int64_t k) override {
+    const auto form = quantized_.find(module);
+    if (form == quantized_.end()) return std::optional<HostQuantized>();
+    RA_ASSIGN_OR_RETURN(HostQuantized weight,
+                        ReadQuantized(*checkpoint_, module, n, k, form->second));
+    return std::optional(std::move(weight));
+  }
+
  private:
   std::unique_ptr<Checkpoint> checkpoint_;
+  std::map<std::string, StoredFormat> quantized_;
 };
 
 class DummySource final : public WeightSource {
@@ -68,11 +79,17 @@ class DummySource final : public WeightSource {
 
 }  // namespace
 
+Result<std::optional<HostQuantized>> WeightSource::FetchQuantized(const std::string&, int64_t,
+                                                                  int64_t) {
+  return std::optional<HostQuantized>();
+}
+
 Result<std::unique_ptr<WeightSource>> OpenCheckpointSource(const std::string& directory,
                                                            const ModelConfig& config) {
   RA_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, Checkpoint::Open(directory));
   RA_RETURN_IF_ERROR(CheckTensors(*checkpoint, config));
-  return std::unique_ptr<WeightSource>(std::make_unique<CheckpointSource>(std::move(checkpoint)));
+  return std::unique_ptr<WeightSource>(
+      std::make_unique<CheckpointSource>(std::move(checkpoint), config));
 }
 
 std::unique_ptr<WeightSource> MakeDummySource() { return std::make_unique<DummySource>(); }

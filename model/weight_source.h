@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/status.h"
 #include "model/model_config.h"
+#include "model/quantized_checkpoint.h"
 #include "model/safetensors.h"
 
 namespace runahead {
@@ -16,8 +18,12 @@ namespace runahead {
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // The tensor of that name, which must have that shape ([N] or [N, K]).
+  // The float tensor of that name, which must have that shape ([N] or [N, K]).
   virtual Result<HostTensor> Fetch(const std::string& name, const std::vector<int64_t>& shape) = 0;
+  // The weight [n, k] of a module ("model.layers.0.mlp.up_proj") where the source has it quantized;
+  // nothing where Fetch has it. The result lives no longer than the source.
+  virtual Result<std::optional<HostQuantized>> FetchQuantized(const std::string& module, int64_t n,
+                                                              int64_t k);
 };
 
 // The tensors of a checkpoint directory, whose headers were checked against the model

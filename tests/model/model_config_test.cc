@@ -163,6 +163,25 @@ TEST(ModelConfigTest, NumWeights) {
       96 * 64);
 }
 
+Json Quantization(const char* target) {
+  const Json weights = {{"num_bits", 8}, {"strategy", "channel"}};
+  return {{"format", "int-quantized"},
+          {"config_groups", {{"group_0", {{"targets", {target}}, {"weights", weights}}}}}};
+}
+
+TEST(ModelConfigTest, QuantizedModulesAreListed) {
+  EXPECT_TRUE(Parse(kLlama).quantized.empty());
+  EXPECT_TRUE(Parse(With(kLlama, "quantization_config", nullptr)).quantized.empty());
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    const ModelConfig config = Parse(With(kLlama, key, Quantization("Linear")));
+    EXPECT_EQ(config.quantized.size(), 7u * static_cast<size_t>(config.num_layers) + 1) << key;
+    EXPECT_TRUE(config.quantized.contains("lm_head"));
+    EXPECT_FALSE(config.quantized.contains("model.embed_tokens"));
+    EXPECT_EQ(config.quantized.at("model.layers.0.mlp.up_proj"),
+              (StoredFormat{false, 8, 0, false}));
+  }
+}
+
 struct Refused {
   const char* name;
   Json config;
@@ -198,8 +217,12 @@ INSTANTIATE_TEST_SUITE_P(
                 With(With(kLlama, "num_attention_heads", 6), "num_key_value_heads", 2),
                 "num_attention_heads does not divide hidden_size"},
         Refused{"activation", With(kLlama, "hidden_act", "gelu"), "activation \"gelu\""},
-        Refused{"quantized", With(kLlama, "quantization_config", Json::object()),
-                "quantization_config"},
+        Refused{"quantized", With(kLlama, "quantization_config", {{"quant_method", "gptq"}}),
+                "quantization_config.quant_method: gptq is not supported"},
+        Refused{"tied_table",
+                With(With(kLlama, "quantization_config", Quantization("Embedding")),
+                     "tie_word_embeddings", true),
+                "a quantized embedding table"},
         Refused{"partial_rotary", With(kLlama, "partial_rotary_factor", 0.5), "partial_rotary"},
         Refused{"yarn", With(kQwen2, "rope_scaling", {{"type", "yarn"}, {"factor", 4}}),
                 "rope type \"yarn\" is not supported"},
