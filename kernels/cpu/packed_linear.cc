@@ -18,10 +18,18 @@ namespace {
 constexpr int64_t kInlineMacs = 256 * 1024;
 // Rows of x that go over a panel before the next panel, when panels alone cannot feed the threads.
 constexpr int64_t kRowChunk = 32;
-// Bytes of weights a thread takes at a time while a step is bound by memory, and the rows up to
-// which it is: with more the pieces are fewer bytes, so that the last one is not long to wait for.
+// Bytes of weights a thread takes at a time. A step of few rows is bound by memory, so these are a
+// few microseconds: long enough to stream, short enough that nobody waits long for the last piece.
+// With more rows than kPieceRows a piece takes longer and is made smaller; with kManyRows it is
+// large again, for then its panels share what they read of x (kChunkBytes in isa/).
 constexpr int64_t kPieceBytes = 128 * 1024;
 constexpr int64_t kPieceRows = 8;
+constexpr int64_t kManyRows = 128;
+
+int64_t PanelsOfPiece(int64_t panel_bytes, int64_t num_rows) {
+  const int64_t times = num_rows >= kManyRows ? 1 : std::max<int64_t>(1, num_rows / kPieceRows);
+  return std::max<int64_t>(1, kPieceBytes / (panel_bytes * times));
+}
 
 // A row of the canonical weight, wherever its part lies.
 struct SourceRow {
@@ -149,10 +157,7 @@ void ShareOut(void (*kernel)(const Slice&), const Slice& slice, const PackedWeig
   }
   const int64_t num_panels = weight.num_panels();
   if (num_panels >= 4 * num_threads || num_rows < 2 * kRowChunk) {
-    // A few microseconds of one core: long enough to stream, short enough that nobody waits long
-    // for the last piece.
-    const int64_t row_sets = std::max<int64_t>(1, num_rows / kPieceRows);
-    const int64_t grain = std::max<int64_t>(1, kPieceBytes / (weight.panel_bytes() * row_sets));
+    const int64_t grain = PanelsOfPiece(weight.panel_bytes(), num_rows);
     pool.RunRanges(num_panels, grain, [&](int, int64_t begin, int64_t end) {
       Slice own = slice;
       own.panel_begin = begin;
