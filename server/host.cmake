@@ -25,7 +25,7 @@ runahead_library(
 # Offline work on checkpoints.
 runahead_library(
   NAME compress_commands
-  SRCS eval_command.cc
+  SRCS eval_command.cc quantize_command.cc
   DEPS runahead_model_host runahead_config_options
-  PRIVATE_DEPS runahead_eval runahead_tokenizer
-  TESTS eval_command_test.cc)
+  PRIVATE_DEPS runahead_eval runahead_quantize runahead_tokenizer
+  TESTS eval_command_test.cc quantize_command_test.cc)

@@ -21,6 +21,7 @@
 #include "server/eval_command.h"
 #include "server/inspect_command.h"
 #include "server/plan_command.h"
+#include "server/quantize_command.h"
 #include "server/serve_command.h"
 #include "server/version.h"
 
@@ -186,6 +187,30 @@ Command AddEval(CLI::App& app) {
   };
 }
 
+Command AddQuantize(CLI::App& app) {
+  CLI::App* quantize = app.add_subcommand(
+      "quantize", "write a checkpoint with INT8 or INT4 weights (compressed-tensors)");
+  const auto options = std::make_shared<QuantizeCommandOptions>();
+  quantize->add_option("--model", options->model, "checkpoint directory")->required();
+  quantize->add_option("--output", options->output, "directory to be made")->required();
+  quantize
+      ->add_option("--quantization", options->quantization,
+                   "int8, int4, or int4-g32 .. int4-g128-zp: linear layers, head and embeddings")
+      ->required();
+  quantize->add_option("--group-size", options->group_size, "of int4: weights that share a scale")
+      ->capture_default_str();
+  quantize->add_flag("--zero-points", options->has_zero_points, "of int4: a zero point a group");
+  quantize->add_option(
+      "--override", options->overrides,
+      "pattern=format of some weights, such as lm_head=int8, down_proj=int4-g32 "
+      "or model.embed_tokens=none; may be given again, the last that matches holds");
+  quantize->add_flag("!--no-clip-search", options->searches_clip,
+                     "take each group's range as it is instead of the scale of least error");
+  quantize->add_option("--threads", options->num_threads, "0: one per physical core")
+      ->capture_default_str();
+  return [options] { return RunQuantizeCommand(*options, std::cout); };
+}
+
 // What a command prints is all that it is for; a server goes on without.
 Status CheckPrinted(std::string_view command) {
   if (std::cout.flush() || command == "serve") return {};
@@ -197,8 +222,9 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(Version()));
   app.require_subcommand(1);
   const std::pair<const char*, Command> commands[] = {
-      {"serve", AddServe(app)}, {"bench", AddBench(app)},     {"chat", AddChat(app)},
-      {"plan", AddPlan(app)},   {"inspect", AddInspect(app)}, {"eval", AddEval(app)}};
+      {"serve", AddServe(app)},      {"bench", AddBench(app)},     {"chat", AddChat(app)},
+      {"plan", AddPlan(app)},        {"inspect", AddInspect(app)}, {"eval", AddEval(app)},
+      {"quantize", AddQuantize(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands) {
     if (!app.got_subcommand(name)) continue;

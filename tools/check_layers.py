@@ -41,6 +41,8 @@ EXCEPTIONS = {
     "server/plan_command.cc": WIRING,
     "server/inspect_command.cc": WIRING,
     "server/eval_command.cc": WIRING,
+    "server/quantize_command.h": WIRING,
+    "server/quantize_command.cc": WIRING,
     "server/memory_check.h": WIRING,
     "server/memory_check.cc": WIRING,
     "server/draft_model.h": WIRING,
