@@ -310,7 +310,7 @@ Result<OwnedQuantizedMatrix> QuantizeWeights(const TensorView& weights, WeightFo
     }
   });
   if (bad_row.load() == matrix.n) return matrix;
-  return InvalidArgument("row " + std::to_string(bad_row.load()) +
+  return InvalidArgument("row " + std::to_string(options.first_row + bad_row.load()) +
                          " holds a NaN or an infinity, which no integer can stand for");
 }
 

@@ -18,6 +18,7 @@ struct QuantizeOptions {
   // False: scales that just cover each group's range. True: of scales down to half of that, the
   // one whose rounded weights are nearest to the given ones in squared error.
   bool search_clip = true;
+  int64_t first_row = 0;  // what errors call row 0, where the weights are rows of a larger matrix
 };
 
 // A QuantizedMatrix that owns its memory. Move-only in spirit; copies copy.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/quantized_rows.h"
 #include "model/safetensors.h"
 #include "model/tensor_names.h"
 
@@ -30,13 +31,22 @@ std::string Line(const std::string& label, int64_t bytes, const std::string& not
   return text.data() + note + "\n";
 }
 
+// "64 x 2 bytes"; "(64 x 1 + 4) bytes" of INT8 values and their scale
+std::string RowText(const KvCacheShape& kv) {
+  const std::string values =
+      std::to_string((kv.RowBytes() - (kv.dtype == DType::kI8 ? kKvScaleBytes : 0)) /
+                     DTypeBytes(kv.dtype)) +
+      " x " + std::to_string(DTypeBytes(kv.dtype));
+  if (kv.dtype != DType::kI8) return values + " bytes";
+  return "(" + values + " + " + std::to_string(kKvScaleBytes) + ") bytes";
+}
+
 std::string Items(const MemoryPlan& plan, int64_t num_blocks, const std::string& whose) {
   const KvCacheShape& kv = plan.kv_shape;
   const std::string blocks =
       std::to_string(num_blocks) + " blocks of " + std::to_string(kv.block_size) + " tokens, " +
       std::to_string(plan.block_bytes()) + " bytes each (2 x " + std::to_string(kv.num_layers) +
-      " layers x " + std::to_string(kv.num_kv_heads) + " heads x " + std::to_string(kv.head_dim) +
-      " x " + std::to_string(DTypeBytes(kv.dtype)) + " bytes a token)";
+      " layers x " + std::to_string(kv.num_kv_heads) + " heads x " + RowText(kv) + " a token)";
   return Line(
              whose + "weights", plan.weight_bytes(),
              std::to_string(plan.num_weights) + " parameters as packed, embedding and rope table") +
@@ -61,15 +71,21 @@ MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
   const int64_t d = config.head_dim;
   const int64_t q = config.num_heads * d;
   const int64_t ffn = config.intermediate_size;
-  const auto packed = [&](int64_t n, int64_t k) {
-    return backend.PackedLinearBytes(n, k, request.weight_format);
-  };
+  const ModelFormats formats = FormatsOf(config, request.weight_format).value();
   MemoryPlan plan;
   plan.num_weights = config.NumWeights();
-  plan.linear_bytes =
-      packed(v, h) + config.num_layers * (packed(config.qkv_rows(), h) + packed(h, q) +
-                                          packed(2 * ffn, h) + packed(h, ffn));
-  plan.table_bytes = v * h * (request.weight_format == WeightFormat::kF32 ? 4 : 2);
+  const auto add = [&](int64_t n, int64_t k, WeightFormat format) {
+    plan.linear_bytes += backend.PackedLinearBytes(n, k, format);
+    plan.num_linear += n * k;
+  };
+  add(v, h, formats.head);
+  for (const LayerFormats& layer : formats.layers) {
+    add(config.qkv_rows(), h, layer.qkv);
+    add(h, q, layer.output);
+    add(2 * ffn, h, layer.gate_up);
+    add(h, ffn, layer.down);
+  }
+  plan.table_bytes = v * RowBytes(formats.table_rows(), h);
   const int64_t gains = config.num_layers * (2 * h + (config.qk_norm ? 2 * d : 0)) + h;
   plan.small_bytes = 4 * (gains + request.limits.max_context * d);
   plan.workspace_bytes =
@@ -80,6 +96,13 @@ MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
                    .block_size = request.limits.block_size,
                    .dtype = request.kv_dtype};
   return plan;
+}
+
+std::string WeightsText(const ModelConfig& config, const WeightFormats& formats,
+                        const MemoryPlan& plan) {
+  std::array<char, 48> bits = {};
+  std::snprintf(bits.data(), bits.size(), ", %.2f bits a weight", plan.bits_per_weight());
+  return FormatsText(FormatsOf(config, formats).value()) + bits.data();
 }
 
 std::string MemoryTable(const MemoryPlan& plan, int64_t num_blocks, const MemoryPlan* draft) {

@@ -10,11 +10,12 @@
 #include "model/model_config.h"
 #include "model/model_runner.h"
 #include "model/safetensors.h"
+#include "model/weight_formats.h"
 
 namespace runahead {
 
 struct MemoryRequest {
-  WeightFormat weight_format = WeightFormat::kBF16;
+  WeightFormats weight_format = {};  // that FormatsOf takes
   DType kv_dtype = DType::kBF16;
   RunnerLimits limits;
 };
@@ -24,12 +25,17 @@ struct MemoryRequest {
 // pages, which the system may drop while it loads.
 struct MemoryPlan {
   int64_t num_weights = 0;      // parameters, a tied head counted once
+  int64_t num_linear = 0;       // of linear layers, the head included
   int64_t linear_bytes = 0;     // packed linear layers, the head included
   int64_t table_bytes = 0;      // embedding
   int64_t small_bytes = 0;      // norm gains and the rope table
   int64_t workspace_bytes = 0;  // activations and logits
   KvCacheShape kv_shape;
 
+  // Of linear layers as packed: what a decode step reads for each of their weights.
+  double bits_per_weight() const {
+    return 8 * static_cast<double>(linear_bytes) / static_cast<double>(num_linear);
+  }
   int64_t weight_bytes() const { return linear_bytes + table_bytes + small_bytes; }
   int64_t fixed_bytes() const { return weight_bytes() + workspace_bytes; }
   int64_t block_bytes() const { return kv_shape.BlockBytes(); }
@@ -48,6 +54,10 @@ struct MemoryPlan {
 // `backend` is asked for its layouts' sizes; nothing is allocated.
 MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
                       const MemoryRequest& request);
+
+// "int4-g128, embeddings int8, 4.31 bits a weight": how the weights are kept.
+std::string WeightsText(const ModelConfig& config, const WeightFormats& formats,
+                        const MemoryPlan& plan);
 
 // One line per item, ending with a total for num_blocks: the arithmetic `plan` prints and a refusal
 // shows. `draft` (null: none) is the plan of a draft model over the same blocks.

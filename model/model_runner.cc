@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "kernels/quantized_rows.h"
 #include "model/sampling_input.h"
 #include "model/step_input.h"
 
@@ -13,6 +14,7 @@ namespace runahead {
 namespace {
 
 constexpr int kMaxLogprobRows = 64;      // rows of raw logits kept aside in one slice
+constexpr int kSmallestGroup = 32;       // of quantized rows: the most scales, the longest row
 constexpr int kSurvivorCapacity = 1024;  // listed per row; a longer list is not worth writing
 
 int NumLogprobs(const SequenceRun& run) {
@@ -31,16 +33,19 @@ struct WorkspaceLayout {
     const int64_t h = config.hidden_size;
     const int64_t v = config.vocab_size;
     const int64_t a = DTypeBytes(activation);
-    // Buffers in the next layer's input format are sized for the widest one, f32.
-    constexpr int64_t kWidest = 4;
+    // Rows in the next layer's input format.
+    const auto widest = [](int64_t k) {
+      return std::max({RowBytes({DType::kF32}, k), RowBytes({DType::kI8, 0}, k),
+                       RowBytes({DType::kI8, kSmallestGroup}, k)});
+    };
     residual = Add(t * h * a);
     branch = Add(t * h * a);
-    normed = Add(t * h * kWidest);
+    normed = Add(t * widest(h));
     qkv = Add(t * config.qkv_rows() * a);
-    attention = Add(t * config.num_heads * config.head_dim * kWidest);
+    attention = Add(t * widest(int64_t{config.num_heads} * config.head_dim));
     gate_up = Add(t * 2 * config.intermediate_size * a);
-    gated = Add(t * config.intermediate_size * kWidest);
-    gathered = Add(r * h * kWidest);
+    gated = Add(t * widest(config.intermediate_size));
+    gathered = Add(r * widest(h));
     logits = Add(r * v * 4);
     spare = Add(LogprobRows(limits) * v * 4);
     survivor_ids = Add(r * std::min<int64_t>(v, kSurvivorCapacity) * 4);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/quantized_rows.h"
 #include "model/transformer_weights.h"
 
 namespace runahead {
@@ -10,7 +11,7 @@ namespace {
 
 // `memory` as rows in the format `weight` takes.
 TensorView InputOf(const LinearWeight& weight, void* memory, int64_t num_rows) {
-  return {memory, weight.input_format().dtype, {num_rows, weight.k()}};
+  return RowsIn(weight.input_format(), memory, num_rows, weight.k());
 }
 
 }  // namespace
@@ -46,7 +47,6 @@ void Transformer::Forward(Backend& backend, const ForwardArgs& args) const {
   const ForwardBuffers& b = args.buffers;
   const auto num_rows = static_cast<int64_t>(args.ids.size());
   const float eps = config_.rms_norm_eps;
-  const int64_t q_width = int64_t{config_.num_heads} * config_.head_dim;
   TensorView q = b.qkv;  // the first Nq D columns of the fused rows, as heads
   q.rank = 3;
   q.dims = {num_rows, config_.num_heads, config_.head_dim, 0};
@@ -69,8 +69,7 @@ void Transformer::Forward(Backend& backend, const ForwardArgs& args) const {
                             .positions = args.positions,
                             .slots = args.slots,
                             .cache = cache});
-    const TensorView attention(b.attention, layer.output->input_format().dtype,
-                               {num_rows, q_width});
+    const TensorView attention = InputOf(*layer.output, b.attention, num_rows);
     backend.PagedAttention({.q = q,
                             .cache = cache,
                             .plan = args.plan,

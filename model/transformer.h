@@ -11,6 +11,7 @@
 #include "kernels/backend.h"
 #include "kvcache/kv_cache.h"
 #include "model/model_config.h"
+#include "model/weight_formats.h"
 
 namespace runahead {
 
@@ -21,8 +22,8 @@ enum class LoadFormat : uint8_t {
 
 struct LoadOptions {
   LoadFormat format = LoadFormat::kAuto;
-  WeightFormat weight_format = WeightFormat::kBF16;
-  int max_context = 0;  // rows of the rope table; 0: config.max_positions
+  WeightFormats weight_format = {};  // one for all, or rules; see FormatsOf
+  int max_context = 0;               // rows of the rope table; 0: config.max_positions
   // Lowers config().vocab_limit: ids from it on count as padding. 0: as the checkpoint says.
   int vocab_limit = 0;
   std::function<void(double fraction)> progress = {};  // may be empty; called on the loading thread

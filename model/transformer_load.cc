@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/quantized_rows.h"
+#include "model/matrix_loader.h"
 #include "model/rope.h"
 #include "model/transformer.h"
 #include "model/transformer_weights.h"
@@ -50,22 +52,23 @@ class TransformerLoader {
   Result<std::unique_ptr<Transformer>> Load() {
     auto weights = std::make_unique<Transformer::Weights>();
     const int64_t h = config_.hidden_size;
+    RA_ASSIGN_OR_RETURN(formats_, FormatsOf(config_, options_.weight_format));
     RA_RETURN_IF_ERROR(LoadEmbedding(*weights));
     for (int i = 0; i < config_.num_layers; ++i) {
       RA_ASSIGN_OR_RETURN(LayerWeights layer, LoadLayer(i));
       weights->layers.push_back(std::move(layer));
     }
     RA_ASSIGN_OR_RETURN(weights->final_norm, Vector("model.norm.weight", h));
-    const std::string head =
-        config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-    RA_ASSIGN_OR_RETURN(weights->head, Linear({{head, config_.vocab_size}}, h, false));
+    const std::string head = config_.tie_embeddings ? "model.embed_tokens" : "lm_head";
+    RA_ASSIGN_OR_RETURN(weights->head,
+                        Linear({{head, config_.vocab_size}}, h, false, formats_.head));
     LoadRope(*weights);
     return std::unique_ptr<Transformer>(new Transformer(config_, std::move(weights)));
   }
 
  private:
   struct Part {
-    std::string name;  // of the weight
+    std::string module;
     int64_t rows;
   };
 
@@ -77,6 +80,7 @@ class TransformerLoader {
     }
   }
 
+  int num_threads() const { return backend_.info().num_threads; }
   int64_t TableElements() const { return int64_t{config_.vocab_size} * config_.hidden_size; }
 
   // [n] f32 on the device.
@@ -91,49 +95,78 @@ class TransformerLoader {
     return buffer;
   }
 
-  // One packed layer of parts stacked along N; each part's bias is the tensor "<stem>.bias".
+  // One packed layer of parts stacked along N; each part's bias is the tensor "<module>.bias".
   Result<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t k,
-                                               bool has_bias) {
-    std::vector<HostTensor> held;  // the views below point into these
-    std::vector<TensorView> weights;
+                                               bool has_bias, WeightFormat format) {
+    std::vector<LoadedMatrix> matrices;  // the views below point into these
+    std::vector<HostTensor> held;
+    std::vector<TensorView> values;
+    std::vector<QuantizedMatrix> quantized;
     std::vector<TensorView> biases;
     int64_t elements = 0;
-    held.reserve(2 * parts.size());
     for (const Part& part : parts) {
-      RA_ASSIGN_OR_RETURN(HostTensor weight, source_.Fetch(part.name, {part.rows, k}));
-      weights.push_back(weight.view);
-      held.push_back(std::move(weight));
+      RA_ASSIGN_OR_RETURN(LoadedMatrix matrix, LoadedMatrix::Load(source_, part.module, part.rows,
+                                                                  k, format, num_threads()));
+      if (matrix.is_quantized()) {
+        quantized.push_back(matrix.quantized());
+      } else {
+        values.push_back(matrix.values());
+      }
+      matrices.push_back(std::move(matrix));
       elements += part.rows * (k + (has_bias ? 1 : 0));
       if (!has_bias) continue;
-      const std::string stem = part.name.substr(0, part.name.size() - std::strlen("weight"));
-      RA_ASSIGN_OR_RETURN(HostTensor bias, source_.Fetch(stem + "bias", {part.rows}));
+      RA_ASSIGN_OR_RETURN(HostTensor bias, source_.Fetch(part.module + ".bias", {part.rows}));
       biases.push_back(bias.view);
       held.push_back(std::move(bias));
     }
-    std::unique_ptr<LinearWeight> packed =
-        backend_.PackLinear({.parts = weights, .biases = biases, .format = options_.weight_format});
+    std::unique_ptr<LinearWeight> packed = backend_.PackLinear(
+        {.parts = values, .quantized = quantized, .biases = biases, .format = format});
     CountLoaded(elements);
     return packed;
   }
 
   Status LoadEmbedding(Transformer::Weights& weights) {
+    const char* module = "model.embed_tokens";
     const int64_t v = config_.vocab_size;
     const int64_t h = config_.hidden_size;
-    RA_ASSIGN_OR_RETURN(const HostTensor table, source_.Fetch("model.embed_tokens.weight", {v, h}));
-    const DType dtype = options_.weight_format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
-    weights.embedding_buffer = backend_.Allocate(v * h * DTypeBytes(dtype), MemoryKind::kDevice);
-    weights.embedding = TensorView(weights.embedding_buffer.data(), dtype, {v, h});
+    // Rounded below a piece at a time, unless the checkpoint has rounded it.
+    RA_ASSIGN_OR_RETURN(const LoadedMatrix table,
+                        LoadedMatrix::Fetch(source_, module, v, h, formats_.embedding));
+    const InputFormat rows_format = formats_.table_rows();
+    const int64_t row_bytes = RowBytes(rows_format, h);
+    weights.embedding_buffer = backend_.Allocate(v * row_bytes, MemoryKind::kDevice);
+    weights.embedding = RowsIn(rows_format, weights.embedding_buffer.data(), v, h);
     // Through a staging piece of about 1 Mi elements, so that the table is never held twice.
     const int64_t rows = std::clamp<int64_t>((1 << 20) / h, 1, v);
-    std::vector<char> memory(static_cast<size_t>(rows * h * DTypeBytes(dtype)));
-    const TensorView staging(memory.data(), dtype, {rows, h});
+    std::vector<char> memory(static_cast<size_t>(rows * row_bytes));
     for (int64_t at = 0; at < v; at += rows) {
-      const TensorView piece = weights.embedding.Rows(at, std::min(rows, v - at));
-      ConvertRows(table.view, at, piece.dim(0), staging);
-      backend_.CopyToDevice(piece.data, staging.data, piece.NumBytes());
+      const int64_t count = std::min(rows, v - at);
+      const TensorView staging = RowsIn(rows_format, memory.data(), count, h);
+      RA_RETURN_IF_ERROR(FillTable(table, module, at, staging));
+      backend_.CopyToDevice(weights.embedding.Rows(at, count).data, staging.data,
+                            count * row_bytes);
       backend_.Wait(backend_.Record());
+      CountLoaded(count * h);
     }
-    CountLoaded(v * h);
+    return {};
+  }
+
+  // Rows of the embedding table from row `at` on.
+  Status FillTable(const LoadedMatrix& table, const char* module, int64_t at,
+                   const TensorView& rows) {
+    if (table.is_quantized()) {
+      FillQuantizedRows(table.quantized(), at, rows);
+      return {};
+    }
+    if (rows.dtype != DType::kI8) {
+      ConvertRows(table.values(), at, rows.dim(0), rows);
+      return {};
+    }
+    RA_ASSIGN_OR_RETURN(
+        const OwnedQuantizedMatrix rounded,
+        LoadedMatrix::Quantize(table.values().Rows(at, rows.dim(0)), module, WeightFormat::kInt8,
+                               {.num_threads = num_threads(), .first_row = at}));
+    FillQuantizedRows(rounded.view(), 0, rows);
     return {};
   }
 
@@ -146,23 +179,24 @@ class TransformerLoader {
     const int64_t q = config_.num_heads * d;
     const int64_t kv = config_.num_kv_heads * d;
     const int64_t ffn = config_.intermediate_size;
+    const LayerFormats& formats = formats_.layers[static_cast<size_t>(index)];
     LayerWeights layer;
     RA_ASSIGN_OR_RETURN(layer.attention_norm, Vector(prefix + "input_layernorm.weight", h));
-    RA_ASSIGN_OR_RETURN(layer.qkv, Linear({{attention + "q_proj.weight", q},
-                                           {attention + "k_proj.weight", kv},
-                                           {attention + "v_proj.weight", kv}},
-                                          h, config_.qkv_bias));
+    RA_ASSIGN_OR_RETURN(
+        layer.qkv,
+        Linear({{attention + "q_proj", q}, {attention + "k_proj", kv}, {attention + "v_proj", kv}},
+               h, config_.qkv_bias, formats.qkv));
     if (config_.qk_norm) {
       RA_ASSIGN_OR_RETURN(layer.q_norm, Vector(attention + "q_norm.weight", d));
       RA_ASSIGN_OR_RETURN(layer.k_norm, Vector(attention + "k_norm.weight", d));
     }
-    RA_ASSIGN_OR_RETURN(layer.output,
-                        Linear({{attention + "o_proj.weight", h}}, q, config_.output_bias));
+    RA_ASSIGN_OR_RETURN(
+        layer.output, Linear({{attention + "o_proj", h}}, q, config_.output_bias, formats.output));
     RA_ASSIGN_OR_RETURN(layer.mlp_norm, Vector(prefix + "post_attention_layernorm.weight", h));
-    RA_ASSIGN_OR_RETURN(layer.gate_up,
-                        Linear({{mlp + "gate_proj.weight", ffn}, {mlp + "up_proj.weight", ffn}}, h,
-                               config_.mlp_bias));
-    RA_ASSIGN_OR_RETURN(layer.down, Linear({{mlp + "down_proj.weight", h}}, ffn, config_.mlp_bias));
+    RA_ASSIGN_OR_RETURN(layer.gate_up, Linear({{mlp + "gate_proj", ffn}, {mlp + "up_proj", ffn}}, h,
+                                              config_.mlp_bias, formats.gate_up));
+    RA_ASSIGN_OR_RETURN(layer.down,
+                        Linear({{mlp + "down_proj", h}}, ffn, config_.mlp_bias, formats.down));
     const auto i = static_cast<size_t>(index);
     layer.sliding_window = config_.sliding_windows.empty() ? 0 : config_.sliding_windows[i];
     return layer;
@@ -182,6 +216,7 @@ class TransformerLoader {
   const ModelConfig& config_;
   WeightSource& source_;
   const LoadOptions& options_;
+  ModelFormats formats_;
   int64_t loaded_ = 0;  // elements
 };
 

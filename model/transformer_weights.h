@@ -23,7 +23,7 @@ struct LayerWeights {
 
 struct Transformer::Weights {
   DeviceBuffer embedding_buffer;
-  TensorView embedding;  // [V, H] f32 or bf16
+  TensorView embedding;  // [V, H] f32, bf16 or quantized rows
   std::vector<LayerWeights> layers;
   DeviceBuffer final_norm;             // [H] f32
   std::unique_ptr<LinearWeight> head;  // [V, H]

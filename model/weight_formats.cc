@@ -36,10 +36,13 @@ bool Glob(std::string_view pattern, std::string_view text) {
 // Answers for one module after another, and remembers which rules were of use.
 class Resolver {
  public:
-  explicit Resolver(const WeightFormats& wanted) : wanted_(wanted), is_used_(wanted.rules.size()) {}
+  Resolver(const ModelConfig& config, const WeightFormats& wanted)
+      : config_(config), wanted_(wanted), is_used_(wanted.rules.size()) {}
 
   WeightFormat Of(const std::string& module) {
     std::optional<WeightFormat> format = wanted_.quantized;
+    const auto stored = config_.quantized.find(module);
+    if (!format && stored != config_.quantized.end()) format = stored->second.weight_format();
     for (size_t i = 0; i < wanted_.rules.size(); ++i) {
       if (!MatchesModule(wanted_.rules[i].pattern, module)) continue;
       format = wanted_.rules[i].format;
@@ -75,6 +78,7 @@ class Resolver {
   }
 
  private:
+  const ModelConfig& config_;
   const WeightFormats& wanted_;
   std::vector<bool> is_used_;
   Status status_;
@@ -132,7 +136,7 @@ bool MatchesModule(std::string_view pattern, std::string_view module) {
 }
 
 Result<ModelFormats> FormatsOf(const ModelConfig& config, const WeightFormats& wanted) {
-  Resolver resolver(wanted);
+  Resolver resolver(config, wanted);
   ModelFormats formats;
   formats.embedding = resolver.Of("model.embed_tokens");
   if (formats.embedding.is_quantized()) formats.embedding = WeightFormat::kInt8;
@@ -148,6 +152,25 @@ Result<ModelFormats> FormatsOf(const ModelConfig& config, const WeightFormats& w
   }
   RA_RETURN_IF_ERROR(resolver.Check());
   return formats;
+}
+
+std::string FormatsText(const ModelFormats& formats) {
+  std::vector<WeightFormat> distinct;
+  for (const LayerFormats& layer : formats.layers) {
+    for (const WeightFormat format : {layer.qkv, layer.output, layer.gate_up, layer.down}) {
+      if (std::ranges::find(distinct, format) == distinct.end()) distinct.push_back(format);
+    }
+  }
+  std::string text;
+  for (const WeightFormat format : distinct) {
+    text += (text.empty() ? "" : " and ") + WeightFormatName(format);
+  }
+  const auto differs = [&](WeightFormat format) {
+    return distinct.size() != 1 || !(format == distinct[0]);
+  };
+  if (differs(formats.head)) text += ", head " + WeightFormatName(formats.head);
+  if (differs(formats.embedding)) text += ", embeddings " + WeightFormatName(formats.embedding);
+  return text;
 }
 
 }  // namespace runahead

@@ -43,9 +43,10 @@ struct WeightFormats {
     if (format.is_quantized()) quantized = format;
   }
 
-  WeightFormat unquantized = WeightFormat::kBF16;        // kBF16 or kF32: what is not quantized
-  std::optional<WeightFormat> quantized = std::nullopt;  // of all that no rule names
-  std::vector<FormatRule> rules = {};                    // the last that matches holds
+  WeightFormat unquantized = WeightFormat::kBF16;  // kBF16 or kF32: what is not quantized
+  // Of all that no rule names. Absent: as the checkpoint stores them.
+  std::optional<WeightFormat> quantized = std::nullopt;
+  std::vector<FormatRule> rules = {};  // the last that matches holds
 
   bool operator==(const WeightFormats&) const = default;
 };
@@ -54,17 +55,27 @@ struct LayerFormats {
   WeightFormat qkv, output, gate_up, down;
 };
 
-// The same, spelled out for one model.
+// The same, spelled out for one model: each weight's own.
 struct ModelFormats {
   // kF32, kBF16 or kInt8: rows are looked up, so a quantized table has one scale a row, whatever
   // the other weights have.
   WeightFormat embedding;
   WeightFormat head;
   std::vector<LayerFormats> layers;
+
+  // The table's rows as they are looked up.
+  InputFormat table_rows() const {
+    if (embedding.is_quantized()) return {DType::kI8, 0};
+    return {embedding == WeightFormat::kF32 ? DType::kF32 : DType::kBF16};
+  }
 };
 
 // kInvalidArgument where a rule matches no module of the model, or tells apart q, k and v or gate
 // and up, which are one layer here.
 Result<ModelFormats> FormatsOf(const ModelConfig& config, const WeightFormats& wanted);
+
+// "int4-g128 and int8, head int8, embeddings int8": the layers' formats, and the others where they
+// differ.
+std::string FormatsText(const ModelFormats& formats);
 
 }  // namespace runahead
