@@ -81,9 +81,12 @@ constexpr int PrefetchDistance(int rows) {
   return rows <= 1 ? 2048 : rows <= 5 ? 4096 : rows <= 8 ? 8192 : 16384;
 }
 
+// Tiles over a panel that share out asking for the next.
+constexpr int64_t kFewPasses = 4;
+
 // Bytes of x that several tiles go over with a run of panels before the next rows: with the panels
 // they stay in the second-level cache.
-constexpr int64_t kChunkBytes = 384 * 1024;
+constexpr int64_t kChunkBytes = 256 * 1024;
 
 HWY_INLINE int32_t LoadI32(const void* from) {
   int32_t value = 0;
@@ -156,7 +159,7 @@ HWY_INLINE void AddBlocks(TileSums<kRows, kPairs>& sums, int64_t num_blocks, con
     }
   } else {
     // With more rows a step is long enough, and more steps at once want more registers.
-    constexpr int kUnroll = kRows <= 4 ? 4 : kRows <= 8 ? 2 : 1;
+    constexpr int kUnroll = 4;
     for (int64_t step = 0; step < num_blocks * kBlockSteps; step += kUnroll) {
       Unroll<kUnroll>([&](auto u) RA_INLINED {
         AddStep<Weights, kRows, kPairs>(sums.of[u % TileSums<kRows, kPairs>::kChains], w, x, u,
@@ -320,6 +323,14 @@ void PanelRows(const QuantizedLinearSlice& s, const uint8_t* panel, Ahead ahead,
                int64_t n) {
   constexpr int kPairs = NumPairs(kRows);
   HWY_ALIGN float out[kRows * kPanelRows];
+  // Each row of y is lines of its own, which come from memory to be written: asked for now, they
+  // are there when the sums are.
+  const int64_t y_bytes = s.y_is_bf16 ? 2 : 4;
+  for (int r = 0; r < kRows; ++r) {
+    const char* y = static_cast<const char*>(s.y) + ((row + r) * s.y_stride + n) * y_bytes;
+    __builtin_prefetch(y, 1);
+    __builtin_prefetch(y + 64, 1);
+  }
   for (int lane = 0; lane < kPartnerAt; lane += kPairs * kLanes) {
     Tile<kRows, kPairs>(Weights(), s, panel, ahead, row, lane, out + lane);
   }
@@ -336,6 +347,25 @@ HWY_INLINE void DispatchRows(int rows, const QuantizedLinearSlice& s, const uint
   }
 }
 
+// What the `pass`-th of `passes` tiles over a panel asks for: alone, the panel itself, a distance
+// ahead; one of few, its part of the next panel; one of many, the rows of the next tile, which come
+// from the third-level cache, and the last of them the next panel.
+template <class Weights>
+HWY_INLINE Ahead AheadOf(const QuantizedLinearSlice& s, const uint8_t* panel, int rows,
+                         int64_t next_row, int64_t pass, int64_t passes) {
+  const auto* at = reinterpret_cast<const char*>(panel);
+  if (passes == 1) return {at + PrefetchDistance(rows), Weights::kStepBytes, s.panel_header_bytes};
+  const int64_t num_steps = (s.k + kBlockK - 1) / kBlockK * kBlockSteps;
+  const auto per_step = [&](int64_t bytes) { return (bytes + num_steps - 1) / num_steps; };
+  if (passes <= kFewPasses) {
+    return {at + s.panel_bytes + s.panel_bytes * pass / passes, per_step(s.panel_bytes / passes),
+            0};
+  }
+  if (pass + 1 == passes) return {at + s.panel_bytes, per_step(s.panel_bytes), 0};
+  const auto* x = static_cast<const char*>(s.x) + (s.row_begin + next_row) * s.x_stride;
+  return {x, per_step(rows * s.x_stride), 0};
+}
+
 // Tiles [tile_begin, tile_end) of num_tiles even ones (13 rows are 7 + 6, never 12 + 1) over one
 // panel.
 template <class Weights>
@@ -344,18 +374,10 @@ void PanelTiles(const QuantizedLinearSlice& s, int64_t p, int64_t num_tiles, int
   const auto* panel = static_cast<const uint8_t*>(s.weights) + p * s.panel_bytes;
   const int64_t num_rows = s.row_end - s.row_begin;
   const int64_t passes = tile_end - tile_begin;
-  const int64_t num_steps = (s.k + kBlockK - 1) / kBlockK * kBlockSteps;
   for (int64_t t = tile_begin; t < tile_end; ++t) {
     const int64_t first = num_rows * t / num_tiles;
     const auto rows = static_cast<int>(num_rows * (t + 1) / num_tiles - first);
-    Ahead ahead{reinterpret_cast<const char*>(panel) + PrefetchDistance(rows), Weights::kStepBytes,
-                s.panel_header_bytes};
-    if (passes > 1) {
-      const int64_t from = s.panel_bytes + s.panel_bytes * (t - tile_begin) / passes;
-      const int64_t per_pass = (s.panel_bytes + passes - 1) / passes;
-      ahead = {reinterpret_cast<const char*>(panel) + from, (per_pass + num_steps - 1) / num_steps,
-               0};
-    }
+    const Ahead ahead = AheadOf<Weights>(s, panel, rows, first + rows, t - tile_begin, passes);
     DispatchRows<Weights, kMaxRows>(rows, s, panel, ahead, s.row_begin + first, p * kPanelRows);
   }
 }
