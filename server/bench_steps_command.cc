@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <numeric>
+#include <utility>
 
 #include "nlohmann/json.hpp"
 
@@ -30,10 +31,14 @@ struct BareModel {
   std::unique_ptr<ModelRunner> runner;
 };
 
-Result<BareModel> LoadBareModel(const ModelSettings& settings) {
+Result<BareModel> LoadBareModel(ModelSettings settings) {
   BareModel model;
   RA_ASSIGN_OR_RETURN(model.backend, MakeBackend(settings.backend, settings.backend_options));
   RA_ASSIGN_OR_RETURN(model.plan, PlanModel(*model.backend, settings));
+  if (settings.max_model_len == 0 && model.plan.max_context > kCacheTokens) {
+    settings.max_model_len = kCacheTokens;
+    RA_ASSIGN_OR_RETURN(model.plan, PlanModel(*model.backend, settings));
+  }
   RA_RETURN_IF_ERROR(CheckFits(model.plan, AvailableMemory()));
   RA_ASSIGN_OR_RETURN(model.transformer,
                       Transformer::Load(*model.backend, settings.directory,
@@ -100,8 +105,7 @@ Status RunBenchSteps(ModelSettings settings, const BenchStepsOptions& options) {
   if (settings.num_kv_blocks == 0 && settings.kv_cache_bytes == 0) {
     settings.num_kv_blocks = kCacheTokens / settings.block_size;
   }
-  if (settings.max_model_len == 0) settings.max_model_len = kCacheTokens;
-  RA_ASSIGN_OR_RETURN(const BareModel model, LoadBareModel(settings));
+  RA_ASSIGN_OR_RETURN(const BareModel model, LoadBareModel(std::move(settings)));
   const SteadyClock clock;
   StepBench bench(*model.runner, model.plan.limits, model.cache->num_blocks(),
                   model.transformer->config().vocab_limit, clock);
