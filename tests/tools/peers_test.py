@@ -159,7 +159,8 @@ def test_a_written_model_reads_back(tmp_path):
         gguf_model.write_model(shape, kind, tmp_path / kind)
         read = {t.name: (tuple(t.shape), t.n_bytes) for t in gguf.GGUFReader(tmp_path / kind).tensors}
         assert read["blk.0.ffn_down.weight"] == ((96, 64), 96 * 64 * (18 / 32 if kind == "Q4_0" else 2))
-        assert gguf_header.step_bytes(tmp_path / kind) == sum(t.bytes(kind) for t in shape.step_tensors())
+        exact = sum(t.bytes(kind) for t in shape.step_tensors())
+        assert exact <= gguf_header.step_bytes(tmp_path / kind) < exact + 32 * len(shape.tensors()), "but for alignment"
 
 
 def test_prompts_share_what_they_should_and_no_turn_repeats_another():
