@@ -25,11 +25,6 @@ ActiveChoice& ChoiceOf(const Sequence& sequence, ActiveRequest& request) {
   return request.choices[static_cast<size_t>(sequence.choice())];
 }
 
-// Tokens before the last one that the draft model has not computed.
-int NumMissing(const Sequence& sequence) {
-  return sequence.num_tokens() - 1 - sequence.num_computed(CacheModel::kDraft);
-}
-
 }  // namespace
 
 Speculator::Speculator(const EngineConfig& config, const SpeculationParts& parts,
@@ -56,6 +51,11 @@ void Speculator::Prepare(ActiveRequest& request) const {
     if (!has(DrafterKind::kPrediction)) continue;
     choice.draft_state->prediction.SetPrediction(request.request->prediction);
   }
+}
+
+// Tokens before the last one that the drafter's model has no K/V of.
+int Speculator::NumMissing(const Sequence& sequence) const {
+  return sequence.num_tokens() - 1 - sequence.num_computed(model_cache());
 }
 
 int Speculator::MaxDrafts(const Sequence& sequence, const Request& request) const {
@@ -195,7 +195,7 @@ void Speculator::AddTasks(const ScheduledSequence& scheduled, size_t place,
     if (kind != model_kind_) return;
     DraftTask& task = tasks.tasks.back();
     task.run = DraftRunOf(scheduled, request);
-    task.num_computed = sequence.num_computed(CacheModel::kDraft);
+    task.num_computed = sequence.num_computed(model_cache());
     task.num_catch_up = std::min(scheduled.num_catch_up, NumMissing(sequence));
     task.min_confidence = choice.draft_choice.min_confidence;
   };
@@ -258,7 +258,7 @@ void Speculator::TakeAnswers(DrafterKind kind, Batch& batch) {
         drafted_[place] = {kind, task.num_drafts, was_unsure, task.proposed_rows()};
       }
     }
-    if (kind != model_kind_) continue;
+    if (kind != model_kind_ || model_cache() == CacheModel::kTarget) continue;
     const int num_computed =
         std::clamp(task.num_computed_after, task.num_computed, num_tokens + task.num_drafts);
     scheduled.sequence->SetDraftComputed(num_computed);

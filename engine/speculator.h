@@ -74,6 +74,11 @@ class Speculator {
 
   Drafter*& drafter(DrafterKind kind) { return drafters_[static_cast<size_t>(kind)]; }
   bool has(DrafterKind kind) const { return drafters_[static_cast<size_t>(kind)] != nullptr; }
+  // Whose K/V the drafter that runs a model reads: its own, or the target's.
+  CacheModel model_cache() const {
+    return model_kind_ == DrafterKind::kSelf ? CacheModel::kTarget : CacheModel::kDraft;
+  }
+  int NumMissing(const Sequence& sequence) const;
   int MaxDrafts(const Sequence& sequence, const Request& request) const;
   PolicySequence PolicySequenceOf(const Sequence& sequence, ActiveRequest& request,
                                   std::span<DraftOffer, kNumDrafterKinds> offers);

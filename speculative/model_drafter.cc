@@ -26,14 +26,18 @@ std::span<const int32_t> BlocksOf(const DraftTask& task, int begin, int end, int
 }  // namespace
 
 ModelDrafter::ModelDrafter(StepRunner& runner, const RunnerLimits& limits, const Clock& clock,
-                           int num_kept_rows, int vocab_limit)
+                           int num_kept_rows, int vocab_limit, DrafterKind kind)
     : runner_(runner),
       limits_(limits),
       clock_(clock),
       num_kept_rows_(num_kept_rows),
-      vocab_limit_(vocab_limit) {}
+      vocab_limit_(vocab_limit),
+      kind_(kind) {
+  RA_CHECK(kind == DrafterKind::kModel || kind == DrafterKind::kSelf);
+}
 
 void ModelDrafter::CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) {
+  if (kind_ == DrafterKind::kSelf) return;  // the target's runner does it
   runner_.CopyBlocks(from, to);
 }
 

@@ -33,10 +33,14 @@ class ModelDrafter final : public Drafter {
   // KeepProposals was given; 0 in coupled mode. In rejection mode no more than that many sampled
   // drafts are proposed in one call, by tasks in order. vocab_limit: where the target's table is
   // padded beyond the draft model's, the latter's; behind an id from there on nothing is drafted.
+  // Of kind kSelf the model is the target in fewer bits and its cache the target's own: what the
+  // target computed needs no catching up, and what is written behind that the target writes over
+  // before it reads.
   ModelDrafter(StepRunner& runner, const RunnerLimits& limits, const Clock& clock,
-               int num_kept_rows = 0, int vocab_limit = std::numeric_limits<int>::max());
+               int num_kept_rows = 0, int vocab_limit = std::numeric_limits<int>::max(),
+               DrafterKind kind = DrafterKind::kModel);
 
-  DrafterKind kind() const override { return DrafterKind::kModel; }
+  DrafterKind kind() const override { return kind_; }
   void Propose(std::span<DraftTask> tasks) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
   std::span<const DraftPass> passes() const override { return passes_; }
@@ -71,6 +75,7 @@ class ModelDrafter final : public Drafter {
   const Clock& clock_;
   const int num_kept_rows_;
   const int vocab_limit_;
+  const DrafterKind kind_;
 
   // Of the call under way; kept to keep their memory.
   std::vector<Progress> progress_;  // parallel to the tasks

@@ -28,24 +28,28 @@ inline constexpr RunnerLimits kPairLimits = {.max_rows = 512,
                                              .block_size = 8};
 
 // Two models on one backend, with a cache each and the same block ids. What lies in the caches
-// outlives the engines that serve with it: garbage that nobody may read.
+// outlives the engines that serve with it: garbage that nobody may read. An empty `draft` is the
+// target's own weights in BF16, over the target's cache.
 class ModelPair {
  public:
   ModelPair(const std::string& target, const std::string& draft,
-            VerifyMode mode = VerifyMode::kCoupled)
+            VerifyMode mode = VerifyMode::kCoupled, DType kv = DType::kF32)
       : target_(GoldenModel(target),
-                {.backend = "cpu", .num_blocks = kPairBlocks, .limits = LimitsOf(mode)}),
-        draft_(Transformer::Load(target_.backend(), GoldenModel(draft),
-                                 {.weight_format = WeightFormat::kF32})
+                {.backend = "cpu", .kv = kv, .num_blocks = kPairBlocks, .limits = LimitsOf(mode)}),
+        kind_(draft.empty() ? DrafterKind::kSelf : DrafterKind::kModel),
+        draft_(Transformer::Load(
+                   target_.backend(), GoldenModel(draft.empty() ? target : draft),
+                   {.weight_format = draft.empty() ? WeightFormat::kBF16 : WeightFormat::kF32})
                    .value()),
         draft_cache_(target_.backend(),
                      {.num_layers = draft_->config().num_layers,
                       .num_kv_heads = draft_->config().num_kv_heads,
                       .head_dim = draft_->config().head_dim,
                       .block_size = kPairLimits.block_size,
-                      .dtype = DType::kF32},
+                      .dtype = kv},
                      kPairBlocks),
-        draft_runner_(target_.backend(), *draft_, draft_cache_, kPairLimits) {
+        draft_runner_(target_.backend(), *draft_, draft.empty() ? target_.cache() : draft_cache_,
+                      kPairLimits) {
     if (mode == VerifyMode::kRejection) {
       draft_runner_.KeepProposals(target_.runner().draft_logits());
     }
@@ -54,6 +58,7 @@ class ModelPair {
   int vocab_size() const { return target_.config().vocab_size; }
   ModelRunner& target() { return target_.runner(); }
   StepRunner& draft() { return draft_runner_; }
+  DrafterKind kind() const { return kind_; }  // of a drafter with draft()
 
   void PoisonCaches() {
     PoisonCache(target_.backend(), target_.cache());
@@ -82,6 +87,7 @@ class ModelPair {
   }
 
   TestModel target_;
+  DrafterKind kind_;
   std::unique_ptr<Transformer> draft_;
   KvCache draft_cache_;
   ModelRunner draft_runner_;
