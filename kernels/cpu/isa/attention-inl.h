@@ -2,6 +2,7 @@
 // the fold of tiles in ascending order. Included by isa/attention*.cc alone.
 #pragma once
 
+#include "kernels/cpu/isa/dot-inl.h"
 #include "kernels/cpu/isa/kernel_table.h"
 #include "kernels/cpu/isa/simd-inl.h"
 
@@ -25,7 +26,7 @@ struct Scratch {
   float* weights;       // [32, 64 / P] units
   float* tile_out;      // [32, D]
   float* out;           // [32, D]
-  float* score_scale;   // [32] what scores are multiplied by
+  float* score_scale;   // [32] what scores are multiplied by, log2 e included
   float* weight_scale;  // INT8: what a unit of weight stands for
   int32_t* hi_bias;     // INT8: what biased keys add to the sums of each digit, negated
   int32_t* lo_bias;
@@ -63,6 +64,8 @@ HWY_INLINE Scratch Cut(const AttentionSlice& s) {
   return c;
 }
 
+// Scores are kept times log2 e, so that weights are powers of 2.
+constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kNothing = -__builtin_inff();
 
 // A run of tokens within one block: where their values and their keys begin.
@@ -133,40 +136,97 @@ void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
   }
 }
 
-// Scales and masks the scores, and finds each vector's maximum.
-HWY_INLINE void MaskVector(float* row, float scale, int64_t low, int64_t high, float& max) {
+// Four rows' sums (or maxima) over their lanes, side by side. Each row's order is the same wherever
+// it stands among the four.
+template <class Op>
+HWY_INLINE void ReduceRows(const VecF<kLanes> (&rows)[4], const Op& op, float* out) {
+#if HWY_ARCH_X86 && HWY_MAX_BYTES == 64
+  const auto fold = [&](__m512 a, __m512 b) RA_INLINED { return op(DF(), a, b); };
+  const auto pairs = [&](__m512 a, __m512 b) RA_INLINED {
+    return fold(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  };
+  const __m512 ab = pairs(rows[0].raw, rows[1].raw);
+  const __m512 cd = pairs(rows[2].raw, rows[3].raw);
+  const __m512 all = fold(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+  const __m512 half = fold(all, _mm512_shuffle_f32x4(all, all, 0x4E));
+  const __m512 quarter = fold(half, _mm512_shuffle_f32x4(half, half, 0xB1));
+  _mm_storeu_ps(out, _mm512_castps512_ps128(quarter));
+#else
+  for (int i = 0; i < 4; ++i) out[i] = op.OfLanes(DF(), rows[i]);
+#endif
+}
+
+struct SumOp {
+#if HWY_ARCH_X86 && HWY_MAX_BYTES == 64
+  HWY_INLINE __m512 operator()(DF, __m512 a, __m512 b) const { return _mm512_add_ps(a, b); }
+#endif
+  HWY_INLINE float OfLanes(DF d, VecF<kLanes> v) const { return hn::GetLane(hn::SumOfLanes(d, v)); }
+};
+struct MaxOp {
+#if HWY_ARCH_X86 && HWY_MAX_BYTES == 64
+  HWY_INLINE __m512 operator()(DF, __m512 a, __m512 b) const { return _mm512_max_ps(a, b); }
+#endif
+  HWY_INLINE float OfLanes(DF d, VecF<kLanes> v) const { return hn::GetLane(hn::MaxOfLanes(d, v)); }
+};
+
+// The keys of a tile that row r of the slice sees: low <= key <= high.
+struct Visible {
+  int64_t low;
+  int64_t high;
+
+  bool all() const { return low <= 0 && high >= kTileKeys - 1; }
+};
+HWY_INLINE Visible VisibleTo(const AttentionSlice& s, const Tile& tile, int r) {
+  const int64_t high = s.first_position + (s.vector_begin + r) / s.group - tile.first;
+  return {s.window == 0 ? -1 : high - s.window + 1, high};
+}
+
+// Scales and masks a row's scores; gives their maxima lane by lane.
+HWY_INLINE VecF<kLanes> MaskRow(float* row, float scale, const Visible& visible) {
   const DF d;
+  constexpr int kVecs = kTileKeys / kLanes;
+  const auto by = hn::Set(d, scale);
   const auto nothing = hn::Set(d, kNothing);
   auto peak = nothing;
-  if (low <= 0 && high >= kTileKeys - 1) {  // all are visible: the same, in fewer steps
-    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
-      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, scale));
+  if (visible.all()) {  // the same, in fewer steps
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), by);
       hn::Store(scaled, d, row + v * kLanes);
       peak = hn::Max(peak, scaled);
     }
-  } else {
-    // Both are small integers, exact in f32.
-    const auto highest = hn::Set(d, static_cast<float>(high < kTileKeys ? high : kTileKeys));
-    const auto lowest = hn::Set(d, static_cast<float>(low > -1 ? low : -1));
-    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
-      const auto key = hn::Iota(d, static_cast<float>(v * kLanes));
-      const auto visible = hn::And(hn::Ge(key, lowest), hn::Le(key, highest));
-      const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, scale));
-      const auto masked = hn::IfThenElse(visible, scaled, nothing);
-      hn::Store(masked, d, row + v * kLanes);
-      peak = hn::Max(peak, masked);
-    }
+    return peak;
   }
-  max = hn::GetLane(hn::MaxOfLanes(d, peak));
+  // Both are small integers, exact in f32.
+  const int64_t high = visible.high < kTileKeys ? visible.high : kTileKeys;
+  const auto highest = hn::Set(d, static_cast<float>(high));
+  const auto lowest = hn::Set(d, static_cast<float>(visible.low > -1 ? visible.low : -1));
+  RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+    const auto key = hn::Iota(d, static_cast<float>(v * kLanes));
+    const auto is_visible = hn::And(hn::Ge(key, lowest), hn::Le(key, highest));
+    const auto scaled = hn::Mul(hn::Load(d, row + v * kLanes), by);
+    const auto masked = hn::IfThenElse(is_visible, scaled, nothing);
+    hn::Store(masked, d, row + v * kLanes);
+    peak = hn::Max(peak, masked);
+  }
+  return peak;
 }
 
+// Scales and masks the scores, and finds each vector's maximum. Rows go by fours, the last of them
+// maybe over rows that nobody reads.
 void MaskScores(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
-  for (int r = 0; r < tile.num_vectors; ++r) {
-    // Visible keys of the tile: low <= key <= high.
-    const int64_t high = s.first_position + (s.vector_begin + r) / s.group - tile.first;
-    const int64_t low = s.window == 0 ? -1 : high - s.window + 1;
-    MaskVector(c.scores + r * kTileKeys, c.score_scale[r], low, high, c.tile_max[r]);
+  for (int r = 0; r < tile.num_vectors; r += 4) {
+    VecF<kLanes> peaks[4];
+    Unroll<4>([&](auto i) RA_INLINED {
+      const Visible visible = VisibleTo(s, tile, r + i);
+      peaks[i] = MaskRow(c.scores + (r + i) * kTileKeys, c.score_scale[r + i], visible);
+    });
+    ReduceRows(peaks, MaxOp(), c.tile_max + r);
   }
+}
+
+// What a row's scores are compared with: its maximum, or 0 where it sees nothing.
+HWY_INLINE float ShiftOf(const Scratch& c, int r) {
+  return c.tile_max[r] == kNothing ? 0.0f : c.tile_max[r];
 }
 
 void Start(const Scratch& c, int num_vectors) {
@@ -184,8 +244,8 @@ void Fold(const Scratch& c, int num_vectors, int64_t head_dim) {
     const auto tile = hn::LoadU(d, c.tile_max + i);
     const auto now = hn::Max(was, tile);
     const auto shift = hn::IfThenElse(hn::Eq(now, hn::Set(d, kNothing)), hn::Zero(d), now);
-    const auto keep = Exp(d, hn::Sub(was, shift));
-    const auto take = Exp(d, hn::Sub(tile, shift));
+    const auto keep = Exp2(d, hn::Sub(was, shift));
+    const auto take = Exp2(d, hn::Sub(tile, shift));
     const auto sum = hn::Mul(hn::LoadU(d, c.sum + i), keep);
     hn::StoreU(hn::MulAdd(hn::LoadU(d, c.tile_sum + i), take, sum), d, c.sum + i);
     hn::StoreU(now, d, c.max + i);

@@ -5,9 +5,9 @@
 // from memory:
 //
 //   for each tile, ascending:   Scores   s[vectors, 64]  = q K^T        lanes are keys
-//                               Softmax  p = exp(s - max of this tile), masked keys 0
+//                               Softmax  p = 2^(s log2 e - max of this tile), masked keys 0
 //                               Weighted o_t[vectors, D] = p V          lanes are d
-//                               Fold     o = o e^(m - m') + o_t e^(m_t - m'), m' = max(m, m_t); l
+//                               Fold     o = o 2^(m - m') + o_t 2^(m_t - m'), m' = max(m, m_t); l
 //                               likewise
 //
 // A tile's partial (m_t, l_t, o_t) depends on that tile alone, so tiles may be computed by any
@@ -79,7 +79,7 @@ void LoadQueries(const AttentionSlice& s, const Scratch& c) {
   for (int f = s.vector_begin; f < s.vector_end; ++f) {
     const int64_t at = (f / s.group) * s.q_stride + int64_t{f % s.group} * s.head_dim;
     const char* from = static_cast<const char*>(s.q) + at * elem;
-    c.score_scale[f - s.vector_begin] = s.scale;
+    c.score_scale[f - s.vector_begin] = s.scale * kLog2E;
     const int64_t to = int64_t{f - s.vector_begin} * s.head_dim;
     ForLanes(s.head_dim, [&](auto d, int64_t i) HWY_ATTR {
       StoreRow(d, LoadRow(d, from, s.q_is_bf16, i), c.q, Format::kIsBf16, to + i);
@@ -144,27 +144,28 @@ HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Scratch&
   }
 }
 
-// Leaves weights, and the tile's maximum and sum per vector. Two loops, so that more vectors than
-// one are on their way through the long chain of maximum, exponential and sum.
+// Leaves weights, and the tile's sum per vector; four rows at a time, so that their long chains
+// overlap.
 template <class Format>
-void Softmax(const AttentionSlice& s, const Tile& tile, const Scratch& c) {
+void Softmax(const Tile& tile, const Scratch& c) {
   const DF d;
-  MaskScores(s, tile, c);
-  for (int r = 0; r < tile.num_vectors; ++r) {
-    const float* row = c.scores + r * kTileKeys;
-    const float max = c.tile_max[r];
-    const auto shift = hn::Set(d, max == kNothing ? 0.0f : max);
-    auto sum = hn::Zero(d);
-    RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
-      const auto weight = Exp(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
-      sum = hn::Add(sum, weight);
-      if constexpr (Format::kIsBf16) {
-        StoreWeights(d, weight, c.weights, r * kTileKeys + v * kLanes);
-      } else {
-        hn::Store(weight, d, c.weights + r * kTileKeys + v * kLanes);
+  for (int r = 0; r < tile.num_vectors; r += 4) {
+    VecF<kLanes> sums[4];
+    Unroll<4>([&](auto i) RA_INLINED {
+      const float* row = c.scores + (r + i) * kTileKeys;
+      const auto shift = hn::Set(d, ShiftOf(c, r + i));
+      sums[i] = hn::Zero(d);
+      RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
+        const auto weight = Exp2(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
+        sums[i] = hn::Add(sums[i], weight);
+        if constexpr (Format::kIsBf16) {
+          StoreWeights(d, weight, c.weights, (r + i) * kTileKeys + v * kLanes);
+        } else {
+          hn::Store(weight, d, c.weights + (r + i) * kTileKeys + v * kLanes);
+        }
       }
-    }
-    c.tile_sum[r] = hn::GetLane(hn::SumOfLanes(d, sum));
+    });
+    ReduceRows(sums, SumOp(), c.tile_sum + r);
   }
 }
 
@@ -261,7 +262,8 @@ void AttendTiles(const AttentionSlice& s) {
     next.num_segments = 0;
     if (t + 1 < s.tile_end) Locate<Format>(s, t + 1, kNum, next);
     Scores<Format, kNum, kMaxVectors>(s, tile, c, 0);
-    Softmax<Format>(s, tile, c);
+    MaskScores(s, tile, c);
+    Softmax<Format>(tile, c);
     Weighted<Format>(s, tile, next, c);
     if (s.partials == nullptr) {
       Fold(c, num_vectors, s.head_dim);

@@ -8,7 +8,7 @@
 // sum over lo digits goes on from there:
 //
 //   score[key]  = float(128 sum_d hi[d] k[key, d] + sum_d lo[d] k[key, d]) key_scale[key] q_scale
-//   w[key]      = e^(score[key] - max of this tile) value_scale[key]
+//   w[key]      = 2^(score[key] log2 e - max of this tile) value_scale[key]
 //   tile_out[d] = float(128 sum_key hi[key] v[key, d] + sum_key lo[key] v[key, d]) w_scale
 //
 // One digit would halve the products, and double the error of the scores that the cache makes; two
@@ -70,6 +70,16 @@ HWY_INLINE void StoreBytes(VecI v, uint8_t* to) {
 #endif
 }
 
+// Dot of unsigned (or, without such an instruction, signed) by signed bytes onto sums, in place:
+// around the intrinsic GCC 12 copies every sum twice.
+HWY_INLINE void AddDot(VecI& sums, VecBytes w, VecBytes x) {
+#if defined(__AVX512VNNI__)
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums.raw) : "v"(w.raw), "v"(x.raw));
+#else
+  sums = Dot(sums, w, x);
+#endif
+}
+
 HWY_INLINE VecBytes SplatFour(const uint8_t* from) {
   uint32_t four = 0;
   __builtin_memcpy(&four, from, 4);
@@ -85,7 +95,7 @@ void SplitQuery(const AttentionSlice& s, const Scratch& c, int r, const float* x
   const bool is_finite = largest_bits < 0x7F800000u;
   const bool has_values = is_finite && largest > kLeastQuantized;
   const float scale = has_values ? largest / kQueryLevels : is_finite ? 0.0f : __builtin_nanf("");
-  c.score_scale[r] = scale * s.scale;
+  c.score_scale[r] = scale * (s.scale * kLog2E);
   const auto inverse = hn::Set(DF(), has_values ? kQueryLevels / largest : 0.0f);
   const Digits q = QueriesOf(c);
   auto hi_sum = hn::Zero(di);
@@ -121,19 +131,21 @@ void LoadQueries(const AttentionSlice& s, const Scratch& c) {
 
 // Brings the tile's scales together, 0 for what is not written yet, and gives a bit for each value
 // whose scale is NaN, which becomes 0 here.
+template <int kParts>
 uint64_t LoadScales(const Tile& tile, const Scratch& c) {
+  constexpr int kStep = kLanes / kParts;  // a block holds a multiple
+  const TagF<kStep> part;
   int at = 0;
   for (int g = 0; g < tile.num_segments; ++g) {
     const Segment& segment = tile.segments[g];
     const auto* keys = reinterpret_cast<const float*>(segment.key_scales);
     const auto* values = reinterpret_cast<const float*>(segment.value_scales);
-    ForLanes(segment.num_tokens, [&](auto d, int64_t i) HWY_ATTR {
-      hn::StoreU(hn::LoadU(d, keys + i), d, c.key_scales + at + i);
-      hn::StoreU(hn::LoadU(d, values + i), d, c.value_scales + at + i);
-    });
-    at += segment.num_tokens;
+    for (int i = 0; i < segment.num_tokens; i += kStep, at += kStep) {
+      hn::StoreU(hn::LoadU(part, keys + i), part, c.key_scales + at);
+      hn::StoreU(hn::LoadU(part, values + i), part, c.value_scales + at);
+    }
   }
-  for (; at < kTileKeys; ++at) c.key_scales[at] = c.value_scales[at] = 0;
+  for (int i = tile.num_keys; i < kTileKeys; ++i) c.key_scales[i] = c.value_scales[i] = 0;
   const DF d;
   auto sum = hn::Zero(d);  // of scales: not negative, never infinite
   RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
@@ -173,40 +185,41 @@ HWY_INLINE void ScoreKeys(const AttentionSlice& s, const Tile& tile, const Tile&
   const int64_t quads = (int64_t{s.head_dim} + 3) / 4;
   const int64_t stride = int64_t{KeyGroup(s.block_size)} * 4;
   VecI acc[kVectors][kVecs];
-  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-    RA_UNROLL for (int j = 0; j < kVecs; ++j) acc[i][j] = hn::Set(di, c.hi_bias[r + i]);
-  }
-  const auto sum_digits = [&](const uint8_t* digits, auto asks) HWY_ATTR {
-    for (int64_t u = 0; u < quads; ++u) {
+  Unroll<kVectors>([&](auto i) RA_INLINED {
+    const auto bias = hn::Set(di, c.hi_bias[r + i]);
+    Unroll<kVecs>([&](auto j) RA_INLINED { acc[i][j] = bias; });
+  });
+  const auto sum_digits = [&](const uint8_t* digits, auto asks) RA_INLINED {
+    for (int64_t u = 0; u < quads; ++u, digits += 4) {
       VecBytes key[kVecs];
-      RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+      Unroll<kVecs>([&](auto j) RA_INLINED {
         key[j] = LoadKeys<kParts>(tile.keys + (v + j) * kParts, u * stride);
         if constexpr (decltype(asks)::value) {
-          RA_UNROLL for (int p = 0; p < kParts; ++p) {
+          Unroll<kParts>([&](auto p) RA_INLINED {
             __builtin_prefetch(later.keys[(v + j) * kParts + p] + u * stride);
-          }
+          });
         }
-      }
-      RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-        const auto q = SplatFour(digits + 2 * i * c.width + 4 * u);
-        RA_UNROLL for (int j = 0; j < kVecs; ++j) acc[i][j] = Dot(acc[i][j], key[j], q);
-      }
+      });
+      Unroll<kVectors>([&](auto i) RA_INLINED {
+        const auto q = SplatFour(digits + 2 * i * c.width);
+        Unroll<kVecs>([&](auto j) RA_INLINED { AddDot(acc[i][j], key[j], q); });
+      });
     }
   };
   sum_digits(QueriesOf(c).hi(r), Asks<kAsks>());
-  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-    RA_UNROLL for (int j = 0; j < kVecs; ++j) {
-      acc[i][j] = hn::Add(hn::ShiftLeft<7>(acc[i][j]), hn::Set(di, c.lo_bias[r + i]));
-    }
-  }
+  Unroll<kVectors>([&](auto i) RA_INLINED {
+    const auto bias = hn::Set(di, c.lo_bias[r + i]);
+    Unroll<kVecs>([&](auto j)
+                      RA_INLINED { acc[i][j] = hn::Add(hn::ShiftLeft<7>(acc[i][j]), bias); });
+  });
   sum_digits(QueriesOf(c).lo(r), Asks<false>());
-  RA_UNROLL for (int j = 0; j < kVecs; ++j) {
+  Unroll<kVecs>([&](auto j) RA_INLINED {
     const auto scales = hn::LoadU(DF(), c.key_scales + (v + j) * kLanes);
-    RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+    Unroll<kVectors>([&](auto i) RA_INLINED {
       const auto score = hn::Mul(hn::ConvertTo(DF(), acc[i][j]), scales);
       hn::StoreU(score, DF(), c.scores + (r + i) * kTileKeys + (v + j) * kLanes);
-    }
-  }
+    });
+  });
 }
 
 // All query vectors from r on, in the largest register tiles that fit.
@@ -231,44 +244,76 @@ HWY_INLINE void Scores(const AttentionSlice& s, const Tile& tile, const Tile& la
   }
 }
 
-// Leaves weights in digits, their scale, and the tile's sum per vector.
+// Rounds a row of weights, times 1 / unit, into digits.
+HWY_INLINE void StoreDigits(const float* row, float inverse, uint8_t* hi, uint8_t* lo) {
+  const DF d;
+  constexpr int kVecs = kTileKeys / kLanes;
+  VecI whole[kVecs];
+  Unroll<kVecs>([&](auto v) RA_INLINED {
+    whole[v] = hn::NearestInt(hn::Mul(hn::Load(d, row + v * kLanes), hn::Set(d, inverse)));
+  });
+#if HWY_ARCH_X86 && HWY_MAX_BYTES == 64
+  // Packing puts four keys of each of the four vectors side by side in every 128 bits; the
+  // permutation puts the vectors one after another.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i ab = _mm512_packus_epi32(whole[0].raw, whole[1].raw);
+  const __m512i cd = _mm512_packus_epi32(whole[2].raw, whole[3].raw);
+  const __m512i low = _mm512_set1_epi16(127);
+  const __m512i his = _mm512_packus_epi16(_mm512_srli_epi16(ab, 7), _mm512_srli_epi16(cd, 7));
+  const __m512i los = _mm512_packus_epi16(_mm512_and_si512(ab, low), _mm512_and_si512(cd, low));
+  _mm512_storeu_si512(hi, _mm512_permutexvar_epi32(order, his));
+  _mm512_storeu_si512(lo, _mm512_permutexvar_epi32(order, los));
+#else
+  Unroll<kVecs>([&](auto v) RA_INLINED {
+    StoreBytes(hn::ShiftRight<7>(whole[v]), hi + v * kLanes);
+    StoreBytes(hn::And(whole[v], hn::Set(DI(), 127)), lo + v * kLanes);
+  });
+#endif
+}
+
+// Leaves weights in digits, their scale, and the tile's sum per vector; four rows at a time.
 void Softmax(const Tile& tile, const Scratch& c) {
   const DF d;
+  const TagF<4> d4;
   const Digits weights = WeightsOf(c);
-  constexpr int kVecs = kTileKeys / kLanes;
-  for (int r = 0; r < tile.num_vectors; ++r) {
-    const float* row = c.scores + r * kTileKeys;
-    const float max = c.tile_max[r];
-    const auto shift = hn::Set(d, max == kNothing ? 0.0f : max);
-    VecF<kLanes> w[kVecs];
-    auto sum = hn::Zero(d);
-    auto peak = hn::Zero(d);
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      const auto p = Exp(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
-      sum = hn::Add(sum, p);
-      w[v] = hn::Mul(p, hn::Load(d, c.value_scales + v * kLanes));
-      peak = hn::Max(peak, w[v]);
-    }
-    c.tile_sum[r] = hn::GetLane(hn::SumOfLanes(d, sum));
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, peak));
-    const bool weighs = largest > kLeastWeight;
-    c.weight_scale[r] = weighs ? largest * (1 / kWeightLevels) : 0.0f;
-    const auto inverse = hn::Set(d, weighs ? kWeightLevels / largest : 0.0f);
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
-      const auto whole = hn::NearestInt(hn::Mul(w[v], inverse));
-      StoreBytes(hn::ShiftRight<7>(whole), weights.hi(r) + v * kLanes);
-      StoreBytes(hn::And(whole, hn::Set(DI(), 127)), weights.lo(r) + v * kLanes);
-    }
+  for (int r = 0; r < tile.num_vectors; r += 4) {
+    VecF<kLanes> sums[4];
+    VecF<kLanes> peaks[4];
+    Unroll<4>([&](auto i) RA_INLINED {
+      float* row = c.scores + (r + i) * kTileKeys;
+      const auto shift = hn::Set(d, ShiftOf(c, r + i));
+      sums[i] = hn::Zero(d);
+      peaks[i] = hn::Zero(d);
+      RA_UNROLL for (int v = 0; v < kTileKeys / kLanes; ++v) {
+        const auto p = Exp2(d, hn::Sub(hn::Load(d, row + v * kLanes), shift));
+        const auto w = hn::Mul(p, hn::Load(d, c.value_scales + v * kLanes));
+        sums[i] = hn::Add(sums[i], p);
+        peaks[i] = hn::Max(peaks[i], w);
+        hn::Store(w, d, row + v * kLanes);
+      }
+    });
+    ReduceRows(sums, SumOp(), c.tile_sum + r);
+    HWY_ALIGN float largest[4];
+    HWY_ALIGN float inverse[4];
+    ReduceRows(peaks, MaxOp(), largest);
+    const auto most = hn::Load(d4, largest);
+    const auto weighs = hn::Gt(most, hn::Set(d4, kLeastWeight));
+    hn::Store(hn::IfThenElseZero(weighs, hn::Div(hn::Set(d4, kWeightLevels), most)), d4, inverse);
+    hn::StoreU(hn::IfThenElseZero(weighs, hn::Mul(most, hn::Set(d4, 1 / kWeightLevels))), d4,
+               c.weight_scale + r);
+    Unroll<4>([&](auto i) RA_INLINED {
+      StoreDigits(c.scores + (r + i) * kTileKeys, inverse[i], weights.hi(r + i), weights.lo(r + i));
+    });
   }
 }
 
 // Rows that see a value whose scale is NaN become NaN.
-void SpreadNaN(uint64_t bad_values, const Tile& tile, const Scratch& c) {
-  for (int key = 0; key < tile.num_keys; ++key) {
-    if ((bad_values >> key & 1) == 0) continue;
-    for (int r = 0; r < tile.num_vectors; ++r) {
-      const bool is_seen = c.scores[r * kTileKeys + key] != kNothing;
-      if (is_seen) c.weight_scale[r] = __builtin_nanf("");
+void SpreadNaN(const AttentionSlice& s, uint64_t bad_values, const Tile& tile, const Scratch& c) {
+  for (int r = 0; r < tile.num_vectors; ++r) {
+    const Visible visible = VisibleTo(s, tile, r);
+    for (int key = 0; key < tile.num_keys; ++key) {
+      if ((bad_values >> key & 1) == 0 || key < visible.low || key > visible.high) continue;
+      c.weight_scale[r] = __builtin_nanf("");
     }
   }
 }
@@ -278,40 +323,38 @@ template <bool kAsks, int kVectors, int kVecs>
 HWY_INLINE void WeighValues(const Tile& tile, const Tile& later, const Scratch& c, int r,
                             int64_t at) {
   VecI acc[kVectors][kVecs];
-  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = hn::Zero(DI());
-  }
-  const auto sum_digits = [&](const uint8_t* digits, auto asks) HWY_ATTR {
+  Unroll<kVectors * kVecs>([&](auto i) RA_INLINED { acc[i / kVecs][i % kVecs] = hn::Zero(DI()); });
+  const auto sum_digits = [&](const uint8_t* digits, auto asks) RA_INLINED {
     for (int g = 0; g < tile.num_segments; ++g) {
       const char* value = tile.segments[g].values + at * 4;
       const char* ahead = g < later.num_segments ? later.segments[g].values + at * 4 : value;
       for (int u = 0; u < tile.segments[g].num_units; ++u, digits += 4) {
         VecBytes values[kVecs];
-        RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+        Unroll<kVecs>([&](auto v) RA_INLINED {
           values[v] = hn::LoadU(DU(), reinterpret_cast<const uint32_t*>(value) + v * kLanes);
           if constexpr (decltype(asks)::value) __builtin_prefetch(ahead + v * kLanes * 4);
-        }
-        RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-          const auto weight = SplatFour(digits + int64_t{2} * i * kTileKeys);
-          RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = Dot(acc[i][v], weight, values[v]);
-        }
+        });
+        Unroll<kVectors>([&](auto i) RA_INLINED {
+          const auto weight = SplatFour(digits + 2 * i * kTileKeys);
+          Unroll<kVecs>([&](auto v) RA_INLINED { AddDot(acc[i][v], weight, values[v]); });
+        });
         value += c.width * 4;
         ahead += c.width * 4;
       }
     }
   };
   sum_digits(WeightsOf(c).hi(r), Asks<kAsks>());
-  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[i][v] = hn::ShiftLeft<7>(acc[i][v]);
-  }
+  Unroll<kVectors * kVecs>([&](auto i) RA_INLINED {
+    acc[i / kVecs][i % kVecs] = hn::ShiftLeft<7>(acc[i / kVecs][i % kVecs]);
+  });
   sum_digits(WeightsOf(c).lo(r), Asks<false>());
-  RA_UNROLL for (int i = 0; i < kVectors; ++i) {
+  Unroll<kVectors>([&](auto i) RA_INLINED {
     const auto scale = hn::Set(DF(), c.weight_scale[r + i]);
-    RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+    Unroll<kVecs>([&](auto v) RA_INLINED {
       const auto out = hn::Mul(hn::ConvertTo(DF(), acc[i][v]), scale);
       hn::StoreU(out, DF(), c.tile_out + (r + i) * c.width + at + v * kLanes);
-    }
-  }
+    });
+  });
 }
 
 template <int kVectors>
@@ -359,11 +402,11 @@ void AttendTiles(const AttentionSlice& s) {
     const bool has_later = t + kTilesAhead < s.tile_end;
     Tile& later = tiles[(has_later ? t + kTilesAhead : t) % kTilesHeld];
     if (has_later) LocateAhead<kParts>(s, t + kTilesAhead, later);
-    const uint64_t bad_values = LoadScales(tile, c);
+    const uint64_t bad_values = LoadScales<kParts>(tile, c);
     Scores<kParts, kMaxVectors>(s, tile, later, c, 0);
     MaskScores(s, tile, c);
     Softmax(tile, c);
-    if (bad_values != 0) SpreadNaN(bad_values, tile, c);
+    if (bad_values != 0) SpreadNaN(s, bad_values, tile, c);
     Weighted<kMaxVectors>(tile, later, c, 0);
     if (s.partials == nullptr) {
       Fold(c, num_vectors, s.head_dim);
