@@ -204,7 +204,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--engines", type=words, default=[], help="only these peers, such as 'llama.cpp,ik IQ4_KS'")
     parser.add_argument("--binary", type=Path, default=Path(os.environ.get("RUNAHEAD_BINARY",
                                                                           ROOT / "build/release/server/runahead")))
-    parser.add_argument("--flag", action="append", default=[], help="one more for runahead: --flag=--kv-cache-dtype=int8")
+    parser.add_argument("--flag", action="append", default=[], help="for runahead: --flag=--kv-cache-dtype=int8")
     parser.add_argument("--shape", default="llama-3.2-1b", help="a folder of bench/shapes")
     parser.add_argument("--types", type=words, default=["int4"], help="of int4,int8,bf16")
     parser.add_argument("--rows", type=words, default=[*GROUPS, "http"], help=f"of {','.join(GROUPS)},http")

@@ -122,7 +122,8 @@ class ToolFlags:
 class Tools:
     """A build of llama.cpp or of ik_llama.cpp, by its own benches, which load the model anew in every turn.
 
-    They know no step of many rows of one sequence with logits of all; sequences that share the prompt's K/V stand for it.
+    They know no step of many rows of one sequence with logits of all; sequences that share the prompt's K/V stand for
+    it.
     """
 
     def __init__(self, name: str, folder: Path, model: Path, threads: int, flags: ToolFlags):
@@ -157,7 +158,8 @@ class Tools:
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} ended with {run.returncode}:\n{run.stderr[-2000:]}")
-        return run.stdout
+        # ik_llama.cpp's table goes to standard error.
+        return run.stdout if tool == "llama-bench" else run.stdout + run.stderr
 
     def _version(self) -> str:
         command = [str(self._folder / "llama-server"), "--version"]

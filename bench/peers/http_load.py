@@ -46,7 +46,6 @@ def prompts(traffic: Traffic, takes_ids: bool, seed: int) -> list:
 class Answer:
     first: float = 0  # seconds from sending to the first token
     gaps: tuple = ()  # between chunks after it
-    chunks: int = 0
 
 
 @dataclass
@@ -67,7 +66,7 @@ async def _complete(port: int, body: dict) -> Answer:
         status = await reader.readline()
         if b" 200 " not in status:
             raise RuntimeError(f"{status.decode().strip()}: {(await reader.read(2000)).decode(errors='replace')}")
-        times = []
+        times, ended_by = [], None
         async for line in reader:
             if not line.startswith(b"data: "):
                 continue
@@ -77,11 +76,13 @@ async def _complete(port: int, body: dict) -> Answer:
             if b'"error"' in data:
                 raise RuntimeError(data.decode())
             # The last chunk says why it ended, and may bring nothing.
-            if any(choice.get("text") or choice.get("finish_reason") is None for choice in json.loads(data)["choices"]):
-                times.append(time.perf_counter())
-        if not times:
-            raise RuntimeError("a stream brought no token")
-        return Answer(times[0] - start, tuple(b - a for a, b in zip(times, times[1:])), len(times))
+            for choice in json.loads(data)["choices"]:
+                ended_by = choice.get("finish_reason") or ended_by
+                if choice.get("text") or choice.get("finish_reason") is None:
+                    times.append(time.perf_counter())
+        if not times or ended_by != "length":
+            raise RuntimeError(f"a stream of {len(times)} chunks ended by {ended_by!r}, not by its length")
+        return Answer(times[0] - start, tuple(b - a for a, b in zip(times, times[1:])))
     finally:
         writer.close()
 

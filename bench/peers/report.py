@@ -112,8 +112,8 @@ def tables(rows: list[Row], ours: str, weights: dict[str, Weights]) -> str:
 
 
 def bounds(rows: list[Row], ours: str, weights: dict[str, Weights]) -> list[str]:
-    lines = [f"| {ours} | weights read, of bandwidth | time over max(bytes / 0.9 bandwidth, ops / 0.65 peak) | over 1 row |",
-             "|---|---|---|---|"]
+    lines = [f"| {ours} | weights read, of bandwidth | time over max(bytes / 0.9 bandwidth, ops / 0.65 peak) | "
+             "over 1 row |", "|---|---|---|---|"]
     for row in rows:
         m = row.measurement
         first = next((r for r in rows if r.measurement.kind == m.kind and r.measurement.rows == 1

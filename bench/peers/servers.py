@@ -90,10 +90,11 @@ def serve_tools(name: str, folder: Path, model: Path, threads: int, context: int
 
 
 def serve_python(peers: Path, model: Path, threads: int, context: int) -> Server:
-    """llama-cpp-python's own server: one request after the other."""
+    """llama-cpp-python's own server: one request after the other (by default a new one ends the one before)."""
     port = free_port()
     server = Server("llama_cpp.server", [
         str(peers / "venv/bin/python"), "-m", "llama_cpp.server", "--model", str(model), "--n_threads", str(threads),
-        "--n_ctx", str(context), "--cache", "true", "--host", "127.0.0.1", "--port", str(port)], port, "/v1/models")
+        "--n_ctx", str(context), "--cache", "true", "--interrupt_requests", "false", "--host", "127.0.0.1", "--port",
+        str(port)], port, "/v1/models")
     server.takes_ids = False
     return server

@@ -1,4 +1,4 @@
-"""The arithmetic of bench/peers, what it reads of the peers' tools, and the shape of the models it writes. No peer runs.
+"""The arithmetic of bench/peers, what it reads of the peers' tools, the shape of the models it writes. No peer runs.
 
 python -m pytest tests/tools/peers_test.py
 """
@@ -59,8 +59,10 @@ def test_batch_one_per_byte_takes_smaller_weights_into_account():
     assert report.share_of_bandwidth(row, "us", weights["us"]).median == pytest.approx(1)
     text = report.tables([row, Row(FIVE, {"us": [100, 100], "they": [50, 50]}, [36e3, 36e3], [1, 1])], "us", weights)
     assert "| they | 4.50 |" in text
-    assert "| decode, batch 1, context 128 | 90.0 [90.0-90.0] tok/s | 80.0 [80.0-80.0] tok/s | 1.12 [1.12-1.12] |" in text
-    assert "| step of 5 rows of one sequence | 50.0 [50.0-50.0] ms | 100.0 [100.0-100.0] ms | 2.00 [2.00-2.00] |" in text
+    assert ("| decode, batch 1, context 128 | 90.0 [90.0-90.0] tok/s | 80.0 [80.0-80.0] tok/s "
+            "| 1.12 [1.12-1.12] |") in text
+    assert ("| step of 5 rows of one sequence | 50.0 [50.0-50.0] ms | 100.0 [100.0-100.0] ms "
+            "| 2.00 [2.00-2.00] |") in text
     assert "1.00 [1.00-1.00] they" in text
 
 
@@ -141,9 +143,9 @@ def tiny_gguf(path: pathlib.Path, tensors: dict[str, int]) -> pathlib.Path:
 
 
 def test_counts_the_bytes_a_step_reads(tmp_path):
-    tied = tiny_gguf(tmp_path / "tied", {"token_embd.weight": 640, "output_norm.weight": 64, "blk.0.ffn_up.weight": 128})
-    assert gguf_header.tensor_bytes(tied) == {"token_embd.weight": 640, "output_norm.weight": 64,
-                                              "blk.0.ffn_up.weight": 128}
+    sizes = {"token_embd.weight": 640, "output_norm.weight": 64, "blk.0.ffn_up.weight": 128}
+    tied = tiny_gguf(tmp_path / "tied", sizes)
+    assert gguf_header.tensor_bytes(tied) == sizes
     assert gguf_header.step_bytes(tied) == 768
     own = tiny_gguf(tmp_path / "own", {"token_embd.weight": 640, "output.weight": 640, "blk.0.ffn_up.weight": 128})
     assert gguf_header.step_bytes(own) == 768
