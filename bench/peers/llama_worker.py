@@ -13,6 +13,7 @@ import time
 
 import llama_cpp as lc
 
+KEPT_FROM = 1024  # tokens of context
 MAX_STEP = 2048  # tokens of one llama_decode, as the tools have it by default; inside it works in batches of 512
 
 
@@ -37,11 +38,9 @@ class Context:
         self._memory = lc.llama_get_memory(self._context)
         self._batch = lc.llama_batch_init(MAX_STEP, 0, 1)
         self._vocab = lc.llama_vocab_n_tokens(lc.llama_model_get_vocab(model))
+        self._filled = 0  # tokens of sequence 0
 
-    def __enter__(self) -> "Context":
-        return self
-
-    def __exit__(self, *_) -> None:
+    def close(self) -> None:
         lc.llama_batch_free(self._batch)
         lc.llama_free(self._context)
 
@@ -59,10 +58,12 @@ class Context:
             raise RuntimeError("llama_decode failed")
         lc.llama_synchronize(self._context)
 
-    def fill(self, sequence: int, tokens: int) -> None:
-        for begin in range(0, tokens, MAX_STEP):
+    def fill(self, tokens: int) -> None:
+        """Sequence 0, as far as it was not before."""
+        for begin in range(self._filled, tokens, MAX_STEP):
             end = min(tokens, begin + MAX_STEP)
-            self.run([(sequence, position, position == end - 1) for position in range(begin, end)])
+            self.run([(0, position, position == end - 1) for position in range(begin, end)])
+        self._filled = tokens
 
     def forget(self, sequence: int, position: int) -> None:
         if not lc.llama_memory_seq_rm(self._memory, sequence, position, -1):
@@ -79,7 +80,7 @@ def timed(body) -> float:
 
 
 def decode(context: Context, rows: int, past: int, repeats: int) -> list[float]:
-    context.fill(0, past)
+    context.fill(past)
     for sequence in range(1, rows):
         context.copy(0, sequence)
     seconds = []
@@ -92,7 +93,7 @@ def decode(context: Context, rows: int, past: int, repeats: int) -> list[float]:
 
 
 def verify(context: Context, rows: int, past: int, repeats: int) -> list[float]:
-    context.fill(0, past)
+    context.fill(past)
     seconds = []
     for _ in range(repeats + 1):
         context.forget(0, past)
@@ -101,7 +102,7 @@ def verify(context: Context, rows: int, past: int, repeats: int) -> list[float]:
 
 
 def prefill(context: Context, rows: int, past: int, repeats: int) -> list[float]:
-    context.fill(0, past)
+    context.fill(past)
     steps = []
     for begin in range(past, past + rows, MAX_STEP):
         end = min(past + rows, begin + MAX_STEP)
@@ -120,13 +121,18 @@ def prefill(context: Context, rows: int, past: int, repeats: int) -> list[float]
 KINDS = {"decode": decode, "verify": verify, "prefill": prefill}
 
 
-def answer(model, threads: int, line: str) -> dict:
+def answer(model, threads: int, line: str, kept: dict[str, Context]) -> dict:
+    """`kept` holds contexts that took long to fill, for when their line comes again."""
     kind, rows, past, repeats = line.split()
     rows, past, repeats = int(rows), int(past), int(repeats)
     sequences = rows if kind == "decode" else 1
     tokens_each = past + (repeats if kind == "decode" else rows)
-    with Context(model, threads, sequences, tokens_each) as context:
-        seconds = KINDS[kind](context, rows, past, repeats)
+    context = kept.pop(line, None) or Context(model, threads, sequences, tokens_each)
+    seconds = KINDS[kind](context, rows, past, repeats)
+    if past >= KEPT_FROM:
+        kept[line] = context
+    else:
+        context.close()
     return {"measured": line, "tokens_per_second": rows * repeats / sum(seconds),
             "median_ms": sorted(seconds)[len(seconds) // 2] * 1e3}
 
@@ -139,9 +145,10 @@ def main(path: str, threads: int) -> None:
         raise SystemExit(f"llama.cpp does not load {path}")
     print(json.dumps({"measured": "model", "version": f"llama-cpp-python {lc.__version__}",
                       "device": lc.llama_print_system_info().decode(), "threads": threads}), flush=True)
+    kept: dict[str, Context] = {}
     for line in sys.stdin:
         try:
-            result = answer(model, threads, line.strip())
+            result = answer(model, threads, line.strip(), kept)
         except (KeyError, ValueError, RuntimeError, MemoryError) as error:
             result = {"error": f"{line.strip()}: {error!r}"}
         print(json.dumps(result), flush=True)
