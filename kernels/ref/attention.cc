@@ -51,18 +51,9 @@ void RotateHead(std::vector<double>& head, const TensorView& rope, int64_t posit
 
 // D values and the scale behind them (kernels/attention_args.h).
 void QuantizeHead(int8_t* row, const TensorView& cache, const std::vector<double>& head) {
-  bool is_finite = true;
-  float largest = 0;
-  for (const double x : head) {
-    is_finite = is_finite && std::isfinite(x);
-    largest = std::max(largest, static_cast<float>(std::abs(x)));
-  }
-  const bool has_values = is_finite && largest > 0x1p-100f;
-  const float scale = has_values ? largest / 127 : is_finite ? 0 : NAN;
-  for (size_t i = 0; i < head.size(); ++i) {
-    const double value = has_values ? std::nearbyint(head[i] / double{scale}) : 0;
-    row[i] = static_cast<int8_t>(std::clamp(value, -127.0, 127.0));
-  }
+  float scale = 0;
+  int32_t sum = 0;
+  QuantizeGroup(head, row, scale, sum);
   std::memcpy(row + cache.dim(3) - kKvScaleBytes, &scale, sizeof(scale));
 }
 
@@ -97,9 +88,9 @@ struct Keys {
   }
 };
 
-// One query head of one row over keys [begin, end).
+// One query head of one row over keys [begin, end); its output goes to out[q_begin..] of the row.
 void AttendHead(const PagedAttentionArgs& args, const Keys& keys, int64_t row, int64_t q_begin,
-                int64_t begin, int64_t end) {
+                int64_t begin, int64_t end, std::vector<double>& out) {
   const int64_t dim = args.q.dim(2);
   std::vector<double> weights;
   double highest = -INFINITY;
@@ -116,7 +107,7 @@ void AttendHead(const PagedAttentionArgs& args, const Keys& keys, int64_t row, i
     for (int64_t p = begin; p < end; ++p) {
       sum += weights[static_cast<size_t>(p - begin)] * keys.V(p, i);
     }
-    Store(args.out, row, q_begin + i, sum / total);
+    out[static_cast<size_t>(q_begin + i)] = sum / total;
   }
 }
 
@@ -175,6 +166,7 @@ void PagedAttention(const PagedAttentionArgs& args) {
   const auto& plan = static_cast<const RefAttentionPlan&>(*args.plan);
   const int64_t num_heads = args.q.dim(1);
   const int64_t group = num_heads / args.cache.k.dim(1);
+  std::vector<double> out(static_cast<size_t>(args.q.RowElements()));
   for (size_t s = 0; s < plan.context_lens.size(); ++s) {
     const int64_t first = plan.row_offsets[s];
     const int64_t num_rows = plan.row_offsets[s + 1] - first;
@@ -185,8 +177,9 @@ void PagedAttention(const PagedAttentionArgs& args) {
           args.sliding_window == 0 ? 0 : std::max<int64_t>(0, end - args.sliding_window);
       for (int64_t h = 0; h < num_heads; ++h) {
         const Keys keys{args.cache, table, h / group};
-        AttendHead(args, keys, first + i, h * args.q.dim(2), begin, end);
+        AttendHead(args, keys, first + i, h * args.q.dim(2), begin, end, out);
       }
+      StoreRow(args.out, first + i, out);
     }
   }
 }

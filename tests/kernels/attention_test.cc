@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
+#include "kernels/quantized_rows.h"
 #include "tests/kernels/step_fixture.h"
 
 namespace runahead {
@@ -95,6 +97,80 @@ TEST_P(AttentionTest, IgnoresGarbageBeyondTheContext) {
     step.PoisonCache();
     Check(step, {{0, 19}});
     Check(step, {{0, 1}});
+  }
+}
+
+// A NaN or an infinity in a token's K or V reaches the rows of its sequence that see it, and none
+// else:
+//
+//   sequence 0: token 40 is spoilt       rows 0..39 before it       row 40 and later: NaN, of that
+//   KV head sequence 1: as if nothing had been
+TEST_P(AttentionTest, WhatIsNotFiniteStaysInItsSequence) {
+  const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 32, .block_size = 16};
+  const int value_head = shape.num_heads + shape.num_kv_heads + 1;
+  const int key_head = shape.num_heads + 1;
+  for (const DType cache : kCacheTypes) {
+    for (const int head : {key_head, value_head}) {
+      for (const float spoilt : {NAN, INFINITY}) {
+        StepFixture step(*backend_, shape, DType::kF32, cache);
+        step.SpoilToken(0, 40, head, spoilt);
+        Check(step, {{0, 40}, {1, 40}});
+        const Tensor out = step.Run(*backend_, {{1, 3}, {0, 2}});
+        for (int64_t row = 0; row < 5; ++row) {
+          for (int64_t i = 0; i < 4 * 32; ++i) {
+            // A float value spoils its own column alone, and an infinite key may weigh nothing.
+            const bool spoils =
+                cache == DType::kI8 || (head == key_head ? std::isnan(spoilt) : i % 32 == 1);
+            if (row < 3 || i < 2 * 32) {
+              EXPECT_TRUE(std::isfinite(out.at(row, i))) << row << " " << i;
+            } else if (spoils) {
+              EXPECT_FALSE(std::isfinite(out.at(row, i))) << row << " " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// The o-projection of quantized weights takes quantized rows: values times scale are the plain
+// output to within half a unit, a scale is its group's largest over 127, and sums are of the
+// values.
+TEST_P(AttentionTest, QuantizesItsOutputWhereTheViewAsks) {
+  const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 40, .block_size = 16};
+  constexpr int64_t kWidth = 4 * 40;
+  const std::vector<Chunk> runs = {{0, 66}, {1, 3}};
+  for (const DType cache : {DType::kBF16, DType::kI8}) {
+    StepFixture plain(*backend_, shape, DType::kF32, cache);
+    const Tensor expected = plain.Run(*backend_, runs);
+    for (const int group : {0, 32, 128}) {
+      const QuantizedRowLayout layout(kWidth, group);
+      std::vector<int8_t> bytes(static_cast<size_t>(69 * layout.row_bytes), int8_t{0x55});
+      const TensorView out = RowsIn({DType::kI8, group}, bytes.data(), 69, kWidth);
+      StepFixture step(*backend_, shape, DType::kF32, cache);
+      step.RunInto(*backend_, runs, out);
+      const int64_t each = group == 0 ? kWidth : group;
+      for (int64_t row = 0; row < 69; ++row) {
+        const int8_t* data = out.Row<int8_t>(row);
+        for (int64_t g = 0; g < layout.num_groups; ++g) {
+          float scale = 0;
+          int32_t sum = 0;
+          std::memcpy(&scale, data + layout.scales_at + 4 * g, 4);
+          std::memcpy(&sum, data + layout.sums_at + 4 * g, 4);
+          double largest = 0;
+          for (int64_t i = g * each; i < std::min(kWidth, (g + 1) * each); ++i) {
+            sum -= data[i];
+            largest = std::max(largest, std::abs(expected.at(row, i)));
+            // A tie's value may be either side's: half a unit, and a few roundings of a number to
+            // 127.
+            EXPECT_NEAR(data[i] * double{scale}, expected.at(row, i),
+                        double{scale} * (0.5 + 127 * 4 * kEpsF32));
+          }
+          EXPECT_EQ(sum, 0);
+          EXPECT_NEAR(double{scale}, largest / 127, largest / 127 * 4 * kEpsF32);
+        }
+      }
+    }
   }
 }
 

@@ -161,6 +161,20 @@ void StepFixture::Store(Backend& backend, const Tensor& qkv, const std::vector<i
 }
 
 Tensor StepFixture::Run(Backend& backend, const std::vector<Chunk>& runs) {
+  int64_t num_rows = 0;
+  for (const Chunk& run : runs) num_rows += run.num_rows;
+  Tensor out(activation_, {num_rows, int64_t{shape_.num_heads} * shape_.head_dim});
+  RunInto(backend, runs, out.view());
+  return out;
+}
+
+void StepFixture::SpoilToken(int sequence, int position, int head, float value) {
+  Tokens(sequence);
+  auto& token = tokens_[static_cast<size_t>(sequence)][static_cast<size_t>(position)];
+  token[static_cast<size_t>(head * shape_.head_dim + 1)] = value;
+}
+
+void StepFixture::RunInto(Backend& backend, const std::vector<Chunk>& runs, const TensorView& out) {
   std::vector<int32_t> positions;
   std::vector<int64_t> slots;
   const Tensor qkv = Rows(runs, positions, slots);
@@ -184,14 +198,12 @@ Tensor StepFixture::Run(Backend& backend, const std::vector<Chunk>& runs) {
   TensorView q(qkv.view().data, activation_,
                {qkv.view().dim(0), shape_.num_heads, shape_.head_dim});
   q.row_stride = qkv.view().row_stride;
-  Tensor out(activation_, {q.dim(0), int64_t{shape_.num_heads} * shape_.head_dim});
   backend.PagedAttention({.q = q,
                           .cache = cache_,
                           .plan = plan_.get(),
                           .scale = scale_,
                           .sliding_window = shape_.window,
-                          .out = out.view()});
-  return out;
+                          .out = out});
 }
 
 void StepFixture::FillCache(Backend& backend, int sequence, int num_tokens) {

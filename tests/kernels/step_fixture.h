@@ -40,6 +40,8 @@ class StepFixture {
 
   // Runs one step: every run's next tokens. Returns [T, Nq D].
   Tensor Run(Backend& backend, const std::vector<Chunk>& runs);
+  // The same into rows of the caller's, quantized ones too.
+  void RunInto(Backend& backend, const std::vector<Chunk>& runs, const TensorView& out);
 
   // Compares a step's outputs with softmax over everything before each row, computed here in
   // double.
@@ -47,6 +49,8 @@ class StepFixture {
 
   // Stores the next tokens of a sequence without attending.
   void FillCache(Backend& backend, int sequence, int num_tokens);
+  // Makes a value of a token NaN or infinite, before it is stored: `head` counts q, k and v heads.
+  void SpoilToken(int sequence, int position, int head, float value);
   // Makes every cache element NaN. Before any run.
   void PoisonCache();
   // Gives a sequence other blocks, copies its tokens there and makes the old ones NaN.
