@@ -64,7 +64,7 @@ class Batch {
  private:
   std::mt19937 random_{1};
   DraftPolicy policy_{CostModel()};
-  std::vector<std::array<AcceptanceHistory, kNumDrafterKinds>> histories_;
+  std::vector<std::array<AcceptanceRecord, kNumDrafterKinds>> histories_;
   std::vector<PolicySequence> sequences_;
   std::vector<DraftChoice> choices_;
   std::vector<StepOutcome::Sequence> outcomes_;

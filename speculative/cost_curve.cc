@@ -20,16 +20,17 @@ constexpr double kStraightShare = 0.25;  // of the straight line between knots f
 constexpr double kMemory = 512;          // passes the context's share is learned over
 constexpr double kMinSpread = 4096;      // tokens squared: less variation of context says nothing
 constexpr double kMaxDeviation = 0.3;    // of a mean: more is a spike, not context
-constexpr int kWellKnown = 6;            // passes
+constexpr int kUsualPasses = 2;          // the first passes of a bucket say what is usual there
 constexpr double kDrift = 0.1;       // share of its usual time that a bucket drifts by, at least
 constexpr double kUsualStep = 0.05;  // of the running mean of what is usual
-constexpr double kFreshAge = 64;     // passes of others after which a knot starts to be doubted
-constexpr double kForgetting = 1.0 / 1024;  // doubt per pass that a knot was not seen
+constexpr double kFreshAge = 256;    // passes of others after which a knot starts to be doubted
+constexpr double kForgetting = 1.0 / 8192;  // doubt per pass that a knot was not seen
 constexpr int kSurePasses = 3;              // after which a bucket is taken at its word,
 constexpr double kSureAge = 160;            // for so many passes of others
 constexpr double kTolerance = 1.05;
 constexpr double kLeastShare = 0.05;  // of a pass is not context, whatever was learned
 constexpr double kMaxDoubt = 0.5;
+constexpr double kMaxForgotten = 0.12;  // doubt of a knot not seen for however long
 // Below the first knot, and beyond the last where the one before it was not measured: the part of
 // its time that is proportional to rows.
 constexpr double kRowShare = 0.3;
@@ -102,10 +103,8 @@ double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
 // The machine changed where four of the last five passes say so; spikes are not that many. Small
 // changes of one bucket are its own.
 double CostCurve::Drift(Bucket& bucket) {
-  if (bucket.num_observed < kWellKnown) {
-    bucket.usual = bucket.seconds;
-    return 1;
-  }
+  if (bucket.num_observed <= kUsualPasses) bucket.usual = bucket.seconds;
+  if (bucket.num_observed < kNumLast) return 1;
   std::array<double, kNumLast> last = bucket.last;
   std::ranges::sort(last);
   const double typical = last[kNumLast / 2];
@@ -124,8 +123,11 @@ void CostCurve::Scale(double factor) {
 void CostCurve::ScaleOthers(double factor, const Bucket* seen) {
   for (Bucket& bucket : buckets_) {
     if (&bucket == seen) continue;
-    bucket.seconds *= factor;
+    // Whoever was seen often since the change has moved already.
+    const double moved = bucket.usual > 0 ? std::log(bucket.seconds / bucket.usual) : 0;
     bucket.usual *= factor;
+    if (std::abs(moved - std::log(factor)) < std::abs(moved)) continue;
+    bucket.seconds *= factor;
     for (double& seconds : bucket.last) seconds *= factor;
   }
 }
@@ -148,7 +150,7 @@ void CostCurve::RebuildKnots() {
     if (!is_measured && !bucket.is_seeded) continue;
     const auto age = static_cast<double>(num_observed_ - bucket.seen_at);
     const double doubt =
-        is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxDoubt) : doubt_;
+        is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxForgotten) : doubt_;
     const double seconds =
         std::max(bucket.seconds * kLeastShare, bucket.seconds - context_seconds_ * bucket.context);
     knots_[num_knots_++] = {.rows = bucket.rows,

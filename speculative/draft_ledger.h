@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 
 #include "core/clock.h"
 
@@ -11,23 +13,27 @@ namespace runahead {
 // Every step that drafted, caught up or probed is booked with what it took and with what the
 // modelled steps without drafts would have taken for the same tokens. Once the sum of the
 // differences passes the allowance, speculation rests until steps without drafts have earned it
-// back; past gains are credited only up to the same allowance, so that a good morning does not pay
-// for a bad evening.
+// back.
 //
-// It is a bucket of credit: decode time earns 2 % of itself, gains are paid in, losses taken out,
-// and it holds kMaxCredit plain steps at most. So over any stretch of time speculation costs at
-// most 2 % of it and what the bucket held. A draft model's catching up serves many steps to come
-// and is written off over kWriteOffSteps.
+// It is a bucket of credit: decode time earns 2 % of itself, gains are paid in, losses taken out.
+// How much it holds depends on what speculation gained lately: where it gained nothing, less than a
+// plain step, so that even a stretch of fifty steps is never much more than 2 % slower; where it
+// gains, a share of that, so that a few rejected drafts in a row, which are ordinary, do not stop
+// what pays. A good morning does not pay for a bad evening. A draft model's catching up serves many
+// steps to come and is written off over kWriteOffSteps.
 class DraftLedger {
  public:
   static constexpr double kMaxLoss = 0.02;    // of decode time
-  static constexpr double kFirstCredit = 1;   // plain steps
-  static constexpr double kMaxCredit = 4;     // plain steps
-  static constexpr double kRestsUntil = 0.5;  // plain steps of credit, once it was used up
+  static constexpr double kLeastRoom = 0.75;  // plain steps that the bucket holds
+  static constexpr double kMostRoom = 8;      // likewise, where it gained enough
+  static constexpr double kGainShare = 0.25;  // of the gains of the last kGainSteps steps
+  static constexpr double kGainSteps = 32;
+  static constexpr double kRestsUntil = 0.25;  // plain steps of credit, once it was used up
   static constexpr double kWriteOffSteps = 32;
 
-  void BookPlain(double seconds);
-  void BookSpeculative(double seconds, double plain_seconds);
+  // Of a step of so many sequences.
+  void BookPlain(double seconds, int num_sequences);
+  void BookSpeculative(double seconds, double plain_seconds, int num_sequences);
   // What is not in any step's seconds: it becomes a loss little by little.
   void BookCatchUp(double seconds) { unwritten_ += seconds; }
 
@@ -41,11 +47,17 @@ class DraftLedger {
   double decode_seconds() const { return decode_; }  // booked in all
 
  private:
-  void Add(double earned, double lost);
+  static constexpr size_t kNumSizes = 12;
+
+  static size_t SizeOf(int num_sequences);
+  void Add(double earned, double lost, size_t size);
+  double Room(size_t size) const;
 
   double credit_ = 0;
   double unwritten_ = 0;
   double plain_step_ = 0;  // running mean
+  // By octave of the batch: decayed sums over its steps with drafts, never below nothing.
+  std::array<double, kNumSizes> gained_ = {};
   double loss_ = 0;
   double decode_ = 0;
   bool is_resting_ = false;

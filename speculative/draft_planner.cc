@@ -15,6 +15,7 @@ constexpr int kNumLevels = 16 * 7;
 // With so few sequences every single draft is weighed; with more, those of a level and position
 // together.
 constexpr size_t kWeighEach = 8;
+constexpr double kAsGood = 0.01;
 
 uint8_t LevelOf(float survival) {
   constexpr int kShift = 23 - 4;
@@ -74,14 +75,22 @@ DraftPlan DraftPlanner::Plan(const PlanTerms& terms, std::span<const DraftSource
   const auto num_model = static_cast<size_t>(
       std::ranges::count_if(sources, [](const DraftSource& source) { return source.is_model; }));
   MeasurePasses(terms, num_model);
+  Weigh(terms, sources);
+  const End best = ShortestOfTheBest(terms);
+  num_drafts.assign(sources.size(), 0);
+  for (size_t c = 0; c < best.num_candidates; ++c) ++num_drafts[candidates_[c].source];
+  return best.plan;
+}
+
+// Fills ends_ with the plans that take the likeliest 1, 2, .. candidates, as far as they are
+// allowed.
+void DraftPlanner::Weigh(const PlanTerms& terms, std::span<const DraftSource> sources) {
   const double base = terms.costs->TargetSeconds(terms.num_rows, terms.num_context);
-  const DraftPlan none = {.tokens = static_cast<double>(terms.num_sequences),
-                          .seconds = terms.plain_seconds};
-  DraftPlan plan = none;
-  DraftPlan best = none;
+  DraftPlan plan = {.tokens = static_cast<double>(terms.num_sequences),
+                    .seconds = terms.plain_seconds};
   std::array<size_t, kMaxDrafts> drawn = {};  // sequences whose model draws a draft there
-  size_t num_best = 0;
   int num_tokens = 0;
+  ends_.clear();
   const bool weighs_each = sources.size() <= kWeighEach;
   for (size_t c = 0; c < candidates_.size(); ++c) {
     const Candidate& candidate = candidates_[c];
@@ -97,23 +106,43 @@ DraftPlan DraftPlanner::Plan(const PlanTerms& terms, std::span<const DraftSource
         plan.pass_seconds += terms.catch_up_row * CatchUpNow(source.num_catch_up);
       }
     }
-    if (num_tokens > terms.max_tokens) break;
+    if (num_tokens > terms.max_tokens) return;
     const bool is_end = c + 1 == candidates_.size() ||
                         candidates_[c + 1].level != candidate.level ||
                         candidates_[c + 1].position != candidate.position;
     if (!weighs_each && !is_end) continue;
-    plan.seconds =
-        terms.plain_seconds + plan.pass_seconds +
-        (terms.costs->TargetSeconds(terms.num_rows + plan.num_drafts, terms.num_context) - base);
-    const double loss = plan.seconds - terms.plain_seconds;
-    if (loss > terms.max_loss && (!terms.are_proven || !IsKnown(terms, plan.num_drafts))) continue;
-    if (plan.tokens * best.seconds <= best.tokens * plan.seconds) continue;
-    best = plan;
-    num_best = c + 1;
+    const double rows =
+        terms.row_seconds > 0
+            ? terms.row_seconds * plan.num_drafts
+            : terms.costs->TargetSeconds(terms.num_rows + plan.num_drafts, terms.num_context) -
+                  base;
+    plan.seconds = terms.plain_seconds + plan.pass_seconds + rows;
+    if (IsAllowed(terms, plan)) ends_.push_back({plan, c + 1});
   }
-  num_drafts.assign(sources.size(), 0);
-  for (size_t c = 0; c < num_best; ++c) ++num_drafts[candidates_[c].source];
-  return best;
+}
+
+// Nothing may be risked beyond max_loss. Where all is known half of what is expected comes at
+// least, and only the rest is at risk.
+bool DraftPlanner::IsAllowed(const PlanTerms& terms, const DraftPlan& plan) {
+  const double loss = plan.seconds - terms.plain_seconds;
+  if (loss <= terms.max_loss) return true;
+  const double sure = (plan.tokens / terms.num_sequences - 1) / 2 * terms.plain_seconds;
+  return loss - sure <= terms.max_loss && terms.are_proven && IsKnown(terms, plan.num_drafts);
+}
+
+// Of plans that are as good as the best the shortest, as what is expected of longer ones is the
+// less sure.
+DraftPlanner::End DraftPlanner::ShortestOfTheBest(const PlanTerms& terms) const {
+  const End none = {
+      .plan = {.tokens = static_cast<double>(terms.num_sequences), .seconds = terms.plain_seconds}};
+  const double least = none.plan.tokens / none.plan.seconds;
+  double most = least;
+  for (const End& end : ends_) most = std::max(most, end.plan.tokens / end.plan.seconds);
+  if (most <= least) return none;
+  return *std::ranges::find_if(ends_, [&](const End& end) {
+    const double rate = end.plan.tokens / end.plan.seconds;
+    return rate > least && rate >= (1 - kAsGood) * most;
+  });
 }
 
 }  // namespace runahead

@@ -31,10 +31,11 @@ struct PlanTerms {
   int64_t num_context = 0;        // of the target
   int64_t num_draft_context = 0;  // a sequence's, on average
   double plain_seconds = 0;       // of the step without drafts, prefill left out
+  double row_seconds = 0;         // of one more of the target's; 0: as costs say
   double catch_up_row = 0;        // seconds
   int max_tokens = 0;             // drafts and tokens caught up
-  // Seconds that a plan may cost if nothing is accepted, where its drafters are not proven or its
-  // rows were never measured while serving.
+  // Seconds that a plan may cost if nothing is accepted; or, where its drafters are proven and its
+  // rows were measured while serving, if half of what is expected is.
   double max_loss = 0;
   bool are_proven = false;
 };
@@ -48,8 +49,9 @@ struct DraftPlan {
 
 class DraftPlanner {
  public:
-  // The plan with the most expected tokens per second, that of no drafts included, among those that
-  // take the likeliest drafts first; num_drafts[i] is what source i should draft.
+  // The plan with the most expected tokens per second (the shortest of those within 1 % of it),
+  // that of no drafts included, among those that take the likeliest drafts first; num_drafts[i] is
+  // what source i should draft.
   DraftPlan Plan(const PlanTerms& terms, std::span<const DraftSource> sources,
                  std::vector<int>& num_drafts);
 
@@ -61,12 +63,21 @@ class DraftPlanner {
     float survival = 0;
   };
 
+  struct End {
+    DraftPlan plan;
+    size_t num_candidates = 0;
+  };
+
   static bool IsKnown(const PlanTerms& terms, int num_drafts);
+  static bool IsAllowed(const PlanTerms& terms, const DraftPlan& plan);
   void Sort(std::span<const DraftSource> sources);
+  void Weigh(const PlanTerms& terms, std::span<const DraftSource> sources);
+  End ShortestOfTheBest(const PlanTerms& terms) const;
   void MeasurePasses(const PlanTerms& terms, size_t num_model);
 
   std::vector<Candidate> unsorted_;
   std::vector<Candidate> candidates_;  // likeliest first, in levels of about 4 %
+  std::vector<End> ends_;              // plans weighed, shortest first
   std::vector<double> pass_seconds_;   // [n]: a pass over n sequences
 };
 

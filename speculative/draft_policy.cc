@@ -11,22 +11,28 @@ constexpr int kProvenTrials = 12;  // of a drafter, before its rate is believed
 constexpr float kLeastSurvival = 0.03F;
 // A draft model that lags behind by more is caught up only where that is expected to pay.
 constexpr int kSmallGap = 32;
-constexpr int kMaxCatchUp = 256;      // tokens in one step, so that nobody waits long for another
-constexpr int kExpectedLeft = 128;    // tokens a sequence is expected to emit still, if it may
-constexpr double kCatchUpReturn = 2;  // expected, per second of catching up
-constexpr double kMaxUnwritten = 64;  // plain steps of catching up not yet written off
+constexpr int kMaxCatchUp = 1024;       // tokens in one step, so that nobody waits long for another
+constexpr int kExpectedLeft = 128;      // tokens a sequence is expected to emit still, if it may
+constexpr double kCatchUpReturn = 1.5;  // expected, per second of catching up
+constexpr double kMaxUnwritten = 64;    // plain steps of catching up not yet written off
 constexpr double kMaxFirstCatchUp = 16;  // plain steps, once in a server's life
 constexpr double kGainToStart = 1.04;    // over no drafts
 constexpr double kGainToGoOn = 1.01;
-constexpr double kPriceStep = 0.25;  // of the running mean of a token's price
+constexpr double kWaitingShare = 1.0;  // of what steps take longer for who drafts nothing
+constexpr double kPriceStep = 0.25;    // of the running mean of a token's price
+// Beyond, costs are known by eighths of an octave, which says nothing of a few rows more: their
+// price is the slope over an octave.
+constexpr int kManyRows = 64;
 constexpr int kProbeDrafts = 2;
 constexpr int kFirstProbeInterval = 16;  // steps
 constexpr int kOnProbeInterval = 48;     // of sequences left out while others draft
 constexpr int kDeeperProbeInterval = 24;
-constexpr double kProbeCredit = 0.25;  // share of the ledger's credit that a probe may cost
-constexpr double kPlainShare = 0.01;   // of steps may be without drafts only to measure them
-constexpr double kMaxPlainBudget = 4;  // steps
-constexpr int kMaxPlainAge = 128;      // steps since the last one without drafts
+constexpr double kProbeCredit = 0.25;     // share of the ledger's credit that a probe may cost
+constexpr double kPlainShare = 0.01;      // of steps may be without drafts only to measure them
+constexpr double kMaxPlainBudget = 4;     // steps
+constexpr int kMaxPlainAge = 128;         // steps since the last one without drafts,
+constexpr int kMaxClearPlainAge = 384;    // and where tokens are much cheaper with them
+constexpr double kClearlyCheaper = 0.75;  // a token's price with drafts to that without
 
 int NumWanted(const PolicySequence& sequence) {
   if (sequence.params.mode == SpeculationMode::kOff) return 0;
@@ -37,8 +43,18 @@ bool IsFixed(const PolicySequence& sequence) {
   return sequence.params.mode == SpeculationMode::kFixed;
 }
 
-const AcceptanceHistory* HistoryOf(const PolicySequence& sequence, DrafterKind kind) {
+const AcceptanceRecord* HistoryOf(const PolicySequence& sequence, DrafterKind kind) {
   return sequence.history == nullptr ? nullptr : &(*sequence.history)[static_cast<size_t>(kind)];
+}
+
+bool IsBehind(const DraftSource& source, const PolicySequence& sequence) {
+  return source.is_model && sequence.num_missing > kSmallGap;
+}
+
+// Tokens that a sequence is expected to emit still.
+int NumLeft(const PolicySequence& sequence) {
+  const int most = sequence.max_drafts < kMaxDrafts ? sequence.max_drafts + 1 : kExpectedLeft;
+  return std::min({sequence.num_left, kExpectedLeft, most});
 }
 
 int64_t SumContext(const PolicyStep& step) {
@@ -129,7 +145,8 @@ bool DraftPolicy::WantsPlainStep(const PolicyStep& step) {
     age = std::min(age, costs_.target().age(near));
   }
   if (!is_known) return true;
-  if (plain_budget_ < 1 || (age <= kMaxPlainAge && num_suspect_ == 0)) return false;
+  const int most = price_ratio_ < kClearlyCheaper ? kMaxClearPlainAge : kMaxPlainAge;
+  if (plain_budget_ < 1 || (age <= most && num_suspect_ == 0)) return false;
   plain_budget_ -= 1;
   return true;
 }
@@ -142,9 +159,12 @@ DraftPolicy::Prices DraftPolicy::PricesOf(const PolicyStep& step) const {
   Prices prices;
   prices.plain = costs_.TargetSeconds(num_sequences, context);
   prices.token = prices.plain / num_sequences * price_ratio_;
-  prices.row = (costs_.TargetSeconds(rows + num_sequences, all_context) -
-                costs_.TargetSeconds(rows, all_context)) /
-               num_sequences;
+  const int around = rows > kManyRows ? rows / 2 : 0;
+  const int num_more = num_sequences + 2 * around;
+  prices.row = (costs_.TargetSeconds(rows - around + num_more, all_context) -
+                costs_.TargetSeconds(rows - around, all_context)) /
+               num_more;
+  prices.is_even = around > 0;
   const double pass = costs_.DraftSeconds(num_sequences, context);
   prices.pass = pass / num_sequences;
   prices.catch_up_row = (costs_.DraftSeconds(num_sequences + 64, context) - pass) / 64;
@@ -185,29 +205,52 @@ void DraftPolicy::AddSource(const PolicySequence& sequence, size_t index) {
   if (best.drafter != DrafterKind::kNone) sources_.push_back(best);
 }
 
+// Seconds that a token is cheaper where every sequence drafts with the model as far as pays: what
+// catching up buys. Of the batch that is coming: prompts being computed will decode soon.
+double DraftPolicy::SavedPerToken(const PolicyStep& step, DrafterKind kind) const {
+  const auto count = static_cast<int64_t>(step.sequences.size());
+  const int64_t context = std::max(SumContext(step), count);
+  const int64_t coming = count + step.num_other_rows * count / context;
+  const int64_t all_context = context * coming / count;
+  const auto num_sequences = static_cast<int>(coming);
+  std::array<float, kMaxDrafts> survival = {};
+  const int most = rates_.Survival(kind, 0, nullptr, kLeastSurvival, survival);
+  const double plain = costs_.TargetSeconds(num_sequences, all_context) / num_sequences;
+  const double pass = costs_.DraftSeconds(num_sequences, all_context);
+  double best = plain;
+  double tokens = num_sequences;
+  for (int k = 1; k <= most; ++k) {
+    tokens += num_sequences * static_cast<double>(survival[static_cast<size_t>(k) - 1]);
+    const double target = costs_.TargetSeconds(num_sequences * (k + 1), all_context);
+    best = std::min(best, (target + k * pass) / tokens);
+  }
+  return plain - best;
+}
+
 // A draft model that lags far behind is caught up where that is expected to pay over the rest of
-// the sequence; one that nobody knows yet for one sequence at a time. Sources that cannot draft now
-// are dropped. True if any was.
-bool DraftPolicy::CatchUp(const PolicyStep& step, const DraftPlan& plan,
-                          std::vector<DraftChoice>& choices) {
-  const auto count = static_cast<double>(step.sequences.size());
-  const double token = prices_.plain / count;
-  const double num_drafting = static_cast<double>(
-      std::ranges::count_if(num_drafts_, [](int num_drafts) { return num_drafts > 0; }));
-  const double saved = (plan.tokens * token - plan.seconds) / num_drafting;  // a step, a sequence
+// the sequences, of all together: passes are cheap where many share them, and drafts for some alone
+// would leave the others behind in a batch that shrinks. One that nobody knows yet for one sequence
+// at a time. Sources that cannot draft now are dropped. True if any was.
+bool DraftPolicy::CatchUp(const PolicyStep& step, std::vector<DraftChoice>& choices) {
+  double cost = 0;
+  double value = 0;
+  double saved = -1;  // a token
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const PolicySequence& sequence = step.sequences[static_cast<size_t>(sources_[i].sequence)];
+    if (!IsBehind(sources_[i], sequence) || num_drafts_[i] == 0) continue;
+    if (saved < 0) saved = SavedPerToken(step, sources_[i].drafter);
+    cost += prices_.catch_up_row * sequence.num_missing;
+    value += saved * NumLeft(sequence);
+  }
+  const bool pays = value >= kCatchUpReturn * cost;
   size_t num_kept = 0;
   for (size_t i = 0; i < sources_.size(); ++i) {
     const DraftSource& source = sources_[i];
     const auto index = static_cast<size_t>(source.sequence);
     const PolicySequence& sequence = step.sequences[index];
-    const bool is_behind = source.is_model && sequence.num_missing > kSmallGap;
-    if (is_behind) {
+    if (IsBehind(source, sequence)) {
       if (num_drafts_[i] == 0) continue;
-      const int num_left =
-          std::min({sequence.num_left, kExpectedLeft,
-                    sequence.max_drafts < kMaxDrafts ? sequence.max_drafts + 1 : kExpectedLeft});
-      const double value = saved * num_left * count / plan.tokens;
-      if (!MayCatchUp(sequence, source.drafter, value)) continue;
+      if (!MayCatchUp(sequence, source.drafter, pays ? saved * NumLeft(sequence) : 0)) continue;
       StartCatchUp(source, sequence, choices[index]);
       if (choices[index].num_catch_up < sequence.num_missing) continue;
     }
@@ -228,8 +271,7 @@ bool DraftPolicy::MayCatchUp(const PolicySequence& sequence, DrafterKind kind, d
     const double first = has_caught_up_ ? 0 : kMaxFirstCatchUp * step;
     return cost <= std::max(ledger_.credit_seconds(), first);
   }
-  return value >= kCatchUpReturn * cost &&
-         ledger_.unwritten_seconds() + cost <= kMaxUnwritten * step;
+  return value >= cost && ledger_.unwritten_seconds() + cost <= kMaxUnwritten * step;
 }
 
 void DraftPolicy::StartCatchUp(const DraftSource& source, const PolicySequence& sequence,
@@ -251,6 +293,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
                      .num_context = context + step.num_other_context,
                      .num_draft_context = context / num_sequences,
                      .plain_seconds = prices_.plain,
+                     .row_seconds = prices_.is_even ? prices_.row : 0,
                      .catch_up_row = prices_.catch_up_row,
                      .max_tokens = num_tokens_left_,
                      .max_loss = ledger_.credit_seconds(),
@@ -260,7 +303,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   }
   DraftPlan plan = planner_.Plan(terms, sources_, num_drafts_);
   was_on_ = Pays(plan, num_sequences);
-  if (was_on_ && CatchUp(step, plan, choices)) {
+  if (was_on_ && CatchUp(step, choices)) {
     terms.max_tokens = num_tokens_left_;
     plan = planner_.Plan(terms, sources_, num_drafts_);
     was_on_ = Pays(plan, num_sequences);
@@ -284,9 +327,14 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   }
 }
 
+// Who drafts nothing waits for those who do: such steps must pay for that too.
 bool DraftPolicy::Pays(const DraftPlan& plan, int num_sequences) const {
+  if (plan.num_drafts == 0) return false;
+  const auto num_drafting = static_cast<double>(
+      std::ranges::count_if(num_drafts_, [](int num_drafts) { return num_drafts > 0; }));
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
-  return plan.num_drafts > 0 && gain * candour_ >= (was_on_ ? kGainToGoOn : kGainToStart);
+  const double waiting = (plan.seconds / prices_.plain - 1) * (1 - num_drafting / num_sequences);
+  return gain * candour_ >= (was_on_ ? kGainToGoOn : kGainToStart) + kWaitingShare * waiting;
 }
 
 void DraftPolicy::TakeDrafts(const DraftSource& source, int num_drafts, DraftChoice& choice) {
@@ -311,6 +359,7 @@ void DraftPolicy::Probe(const PolicyStep& step, std::vector<DraftChoice>& choice
     const PolicySequence& sequence = step.sequences[index];
     const DraftChoice& choice = choices[index];
     if (IsFixed(sequence) || NumWanted(sequence) == 0 || sequence.offers.empty()) continue;
+    if (was_on_ && sequence.num_missing > kSmallGap) continue;  // left out for its catching up
     if (choice.num_drafts > 0) continue;
     const bool is_catching_up =
         choice.num_catch_up > 0 && choice.num_catch_up < sequence.num_missing;

@@ -23,7 +23,7 @@ struct PolicySequence {
   SpeculationParams params;
   std::span<const DraftOffer> offers = {};  // of the lookup drafters and, where there is one, the
                                             // model drafter; the latter's max_drafts is kMaxDrafts
-  const std::array<AcceptanceHistory, kNumDrafterKinds>* history = nullptr;
+  const std::array<AcceptanceRecord, kNumDrafterKinds>* history = nullptr;
   int num_missing = 0;     // tokens before the last that the draft model has not computed
   int num_context = 0;     // tokens
   int max_drafts = 0;      // before the request's limits end it
@@ -55,10 +55,10 @@ struct StepOutcome {
     int num_accepted = 0;
     int num_emitted = 0;
     int num_context = 0;
-    int match_length = 0;                  // of its choice
-    bool is_fixed = false;                 // its request's mode
-    bool was_unsure = false;               // it proposed less than it might, behind an unsure token
-    AcceptanceHistory* history = nullptr;  // of this drafter and sequence; updated here
+    int match_length = 0;                 // of its choice
+    bool is_fixed = false;                // its request's mode
+    bool was_unsure = false;              // it proposed less than it might, behind an unsure token
+    AcceptanceRecord* history = nullptr;  // of this drafter and sequence; updated here
   };
   std::span<const Sequence> sequences = {};  // those that wanted a token
   int num_rows = 0;                          // of the target: prefill chunks and drafts included
@@ -87,10 +87,11 @@ class DraftPolicy {
  private:
   // What a step's rows cost and earn, as far as all sequences share it.
   struct Prices {
-    double plain = 0;  // seconds of the step without drafts, prefill left out
-    double token = 0;  // seconds a token is worth: what one takes now
-    double row = 0;    // seconds of one more row of the target
-    double pass = 0;   // of one more draft of the draft model, its passes shared by all sequences
+    double plain = 0;      // seconds of the step without drafts, prefill left out
+    double token = 0;      // seconds a token is worth: what one takes now
+    double row = 0;        // seconds of one more row of the target
+    bool is_even = false;  // whatever their number
+    double pass = 0;  // of one more draft of the draft model, its passes shared by all sequences
     double catch_up_row = 0;
   };
 
@@ -104,7 +105,8 @@ class DraftPolicy {
   bool WantsPlainStep(const PolicyStep& step);
   Prices PricesOf(const PolicyStep& step) const;
   void AddSource(const PolicySequence& sequence, size_t index);
-  bool CatchUp(const PolicyStep& step, const DraftPlan& plan, std::vector<DraftChoice>& choices);
+  bool CatchUp(const PolicyStep& step, std::vector<DraftChoice>& choices);
+  double SavedPerToken(const PolicyStep& step, DrafterKind kind) const;
   bool MayCatchUp(const PolicySequence& sequence, DrafterKind kind, double value) const;
   void StartCatchUp(const DraftSource& source, const PolicySequence& sequence, DraftChoice& choice);
   bool Pays(const DraftPlan& plan, int num_sequences) const;

@@ -30,16 +30,14 @@ void DraftPolicy::NoteAcceptance(const StepOutcome& outcome) {
   bool is_surprising = false;
   for (const StepOutcome::Sequence& sequence : outcome.sequences) {
     if (sequence.num_drafted == 0) continue;
-    is_surprising = is_surprising || (sequence.num_accepted > 0 &&
-                                      prior(sequence.drafter).RateAt(0, nullptr) < kSurprising);
+    is_surprising = is_surprising ||
+                    (sequence.num_accepted > 0 && rates_.FirstRate(sequence.drafter) < kSurprising);
+    // What was accepted behind the answer's end was of no use either.
     rates_.Observe(sequence.drafter, sequence.match_length, sequence.num_drafted,
-                   sequence.num_accepted);
-    if (sequence.history != nullptr) {
-      sequence.history->Observe(sequence.num_drafted, sequence.num_accepted);
-    }
+                   std::min(sequence.num_accepted, sequence.num_emitted), sequence.history);
     if (sequence.was_unsure && sequence.num_accepted >= sequence.num_drafted - 1) {
       gate_.Observe(sequence.num_accepted == sequence.num_drafted,
-                    prior(sequence.drafter).RateAt(0, nullptr));
+                    rates_.FirstRate(sequence.drafter));
     }
   }
   if (was_on_) {
@@ -75,8 +73,8 @@ void DraftPolicy::Book(const StepOutcome& outcome) {
   if (num_drafted == 0) {
     took_ += kForgiveness * (saved_ - took_);
     candour_ = took_ > 0 ? std::clamp(saved_ / took_, kLeastCandour, 1.0) : 1;
-    ledger_.BookPlain(has_prefill || num_fixed > 0 ? plain : seconds);
-    if (others > 0) ledger_.BookSpeculative(others, 0);
+    ledger_.BookPlain(has_prefill || num_fixed > 0 ? plain : seconds, num_sequences);
+    if (others > 0) ledger_.BookSpeculative(others, 0, num_sequences);
     if (!has_prefill && num_suspect_ > 0) --num_suspect_;
     return;
   }
@@ -85,15 +83,17 @@ void DraftPolicy::Book(const StepOutcome& outcome) {
   // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
   const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
   const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
-  const double weather = is_known ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
-  const double counted = is_known ? seconds : std::min(seconds, kMostSurprise * predicted);
+  // Beside a prefill, whose rows are many and never twice as many, it is always taken for weather.
+  const double weather =
+      is_known || has_prefill ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
+  const double counted =
+      is_known || has_prefill ? seconds : std::min(seconds, kMostSurprise * predicted);
   const double beside =
       costs_.TargetSeconds(outcome.num_rows - num_drafted, outcome.num_context) - plain;
   const double took = counted - beside * weather + others;
   const double saved = plain * weather * (1 + static_cast<double>(num_extra) / num_sequences);
-  const double written_off = ledger_.unwritten_seconds() / DraftLedger::kWriteOffSteps;
-  ledger_.BookSpeculative(took, saved);
-  NoteGain(took + written_off, saved);
+  ledger_.BookSpeculative(took, saved, num_sequences);
+  NoteGain(took, saved);
 }
 
 // Whatever makes plans promise more than comes of them (a cost nobody models, luck taken for skill)

@@ -17,7 +17,7 @@ namespace runahead {
 struct DraftState {
   NgramIndex ngram;             // over prompt and output, as far as it was indexed
   PredictionCursor prediction;  // where the output stands in the request's prediction
-  std::array<AcceptanceHistory, kNumDrafterKinds> history;  // by DrafterKind
+  std::array<AcceptanceRecord, kNumDrafterKinds> history;  // by DrafterKind
 };
 
 }  // namespace runahead

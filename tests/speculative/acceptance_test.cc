@@ -7,10 +7,16 @@
 namespace runahead {
 namespace {
 
+double RateAt(const AcceptanceHistory& history, size_t position) {
+  std::array<double, kMaxDrafts> rates = {};
+  history.Rates(rates);
+  return rates[position];
+}
+
 TEST(AcceptanceHistory, KnowsNothingAtFirst) {
   const AcceptanceHistory history;
-  EXPECT_DOUBLE_EQ(history.RateAt(0, nullptr), AcceptanceHistory::kInitialRate);
-  EXPECT_DOUBLE_EQ(history.RateAt(kMaxDrafts - 1, nullptr), AcceptanceHistory::kInitialRate);
+  EXPECT_DOUBLE_EQ(RateAt(history, 0), AcceptanceHistory::kInitialRate);
+  EXPECT_DOUBLE_EQ(RateAt(history, kMaxDrafts - 1), AcceptanceHistory::kInitialRate);
 }
 
 TEST(AcceptanceHistory, CountsOnlyWhatWasTried) {
@@ -19,8 +25,9 @@ TEST(AcceptanceHistory, CountsOnlyWhatWasTried) {
   EXPECT_DOUBLE_EQ(history.num_trials(0), 1);
   EXPECT_DOUBLE_EQ(history.num_trials(2), 1);
   EXPECT_DOUBLE_EQ(history.num_trials(3), 0);
-  EXPECT_GT(history.RateAt(1, nullptr), AcceptanceHistory::kInitialRate);
-  EXPECT_LT(history.RateAt(2, nullptr), AcceptanceHistory::kInitialRate);
+  EXPECT_GT(RateAt(history, 1), AcceptanceHistory::kInitialRate);
+  EXPECT_LT(RateAt(history, 2), RateAt(history, 1));
+  EXPECT_DOUBLE_EQ(RateAt(history, 3), RateAt(history, 2));  // thought to be like the one before
 }
 
 // Position 0 holds with .8, position 1 with .5 of the times it is reached: each is estimated as a
@@ -34,32 +41,44 @@ TEST(AcceptanceHistory, LearnsConditionalRatesByPosition) {
     const int accepted = !first(random) ? 0 : second(random) ? 2 : 1;
     history.Observe(2, accepted);
   }
-  EXPECT_NEAR(history.RateAt(0, nullptr), .8, 3 * .4 / 22);
-  EXPECT_NEAR(history.RateAt(1, nullptr), .5, 3 * .5 / 20);
+  EXPECT_NEAR(RateAt(history, 0), .8, 3 * .4 / 22);
+  EXPECT_NEAR(RateAt(history, 1), .5, 3 * .5 / 20);
 }
 
-TEST(AcceptanceHistory, LeansOnThePriorUntilItHasTrialsOfItsOwn) {
-  AcceptanceHistory prior;
-  for (int i = 0; i < 200; ++i) prior.Observe(1, 0);
-  AcceptanceHistory history;
-  EXPECT_NEAR(history.RateAt(0, &prior), prior.RateAt(0, nullptr), 1e-12);
-  for (int i = 0; i < 60; ++i) history.Observe(1, 1);
-  EXPECT_GT(history.RateAt(0, &prior), .7);
-}
-
-TEST(AcceptanceHistory, ExpectsAWorseSequenceToBeWorseFurtherOnToo) {
-  AcceptanceHistory prior;
-  for (int i = 0; i < 400; ++i) prior.Observe(2, i % 10 == 0 ? 1 : 2);
-  AcceptanceHistory worse;
-  for (int i = 0; i < 40; ++i) worse.Observe(1, i % 2);
-  EXPECT_LT(worse.RateAt(1, &prior), .7 * prior.RateAt(1, nullptr));
+// Sequences accepted at .95 and at .5, at every position alike: the later positions are reached by
+// the former alone, whose ratio of rejections (2/11 of the mean .275) says so.
+TEST(AcceptanceHistory, FarPositionsAreNoBetterForBeingReachedByTheBest) {
+  AcceptanceHistory blind(1000, 1);
+  AcceptanceHistory history(1000, 1);
+  std::mt19937 random(1);
+  for (int i = 0; i < 8000; ++i) {
+    const double rate = i % 2 == 0 ? .95 : .5;
+    std::bernoulli_distribution accepts(rate);
+    int accepted = 0;
+    while (accepted < 6 && accepts(random)) ++accepted;
+    blind.Observe(6, accepted);
+    history.Observe(6, accepted, (1 - rate) / .275);
+  }
+  EXPECT_GT(RateAt(blind, 5), .9);
+  EXPECT_NEAR(RateAt(history, 0), 1 - .275, .05);
+  EXPECT_NEAR(RateAt(history, 5), 1 - .275, .1);
 }
 
 TEST(AcceptanceHistory, ForgetsWhatIsLongAgo) {
-  AcceptanceHistory history;
+  AcceptanceHistory history(48, 3);
   for (int i = 0; i < 1000; ++i) history.Observe(1, 1);
-  for (int i = 0; i < 4 * static_cast<int>(AcceptanceHistory::kMemory); ++i) history.Observe(1, 0);
-  EXPECT_LT(history.RateAt(0, nullptr), .16);
+  for (int i = 0; i < 4 * 48; ++i) history.Observe(1, 0);
+  EXPECT_LT(RateAt(history, 0), .1);
+}
+
+TEST(AcceptanceRecord, CountsRejectionsAgainstWhatWasExpected) {
+  AcceptanceRecord record;
+  record.Observe(1, .25);
+  record.Observe(0, .5);
+  EXPECT_NEAR(record.rejected(), 1, .02);  // a little is forgotten
+  EXPECT_NEAR(record.expected(), .75, .02);
+  for (int i = 0; i < 1000; ++i) record.Observe(0, .5);
+  EXPECT_LT(record.rejected(), 1e-3);
 }
 
 }  // namespace

@@ -10,50 +10,68 @@ namespace {
 
 TEST(DraftLedger, RestsOnceItsCreditIsLost) {
   DraftLedger ledger;
-  ledger.BookPlain(1);
+  ledger.BookPlain(1, 1);
   EXPECT_TRUE(ledger.allows_drafts());
-  ledger.BookSpeculative(1.6, 1);
+  ledger.BookSpeculative(1.5, 1, 1);
   EXPECT_TRUE(ledger.allows_drafts());
-  ledger.BookSpeculative(1.6, 1);
+  ledger.BookSpeculative(1.5, 1, 1);
   EXPECT_FALSE(ledger.allows_drafts());
-  EXPECT_DOUBLE_EQ(ledger.loss_seconds(), 1.2);
-  EXPECT_DOUBLE_EQ(ledger.decode_seconds(), 4.2);
+  EXPECT_DOUBLE_EQ(ledger.loss_seconds(), 1);
+  EXPECT_DOUBLE_EQ(ledger.decode_seconds(), 4);
 }
 
 TEST(DraftLedger, EarnsDraftsBackByStepsWithout) {
   DraftLedger ledger;
-  ledger.BookPlain(1);
-  ledger.BookSpeculative(2.5, 1);  // 0.48 below nothing
+  ledger.BookPlain(1, 1);
+  ledger.BookSpeculative(2, 1, 1);  // 0.21 below nothing
   ASSERT_FALSE(ledger.allows_drafts());
   int num_steps = 0;
   while (!ledger.allows_drafts()) {
-    ledger.BookPlain(1);
+    ledger.BookPlain(1, 1);
     ++num_steps;
   }
-  // 2 % of each, to half a step above nothing.
-  EXPECT_NEAR(num_steps, (0.43 + DraftLedger::kRestsUntil) / DraftLedger::kMaxLoss, 3);
+  // 2 % of each, to where it may be tried again.
+  EXPECT_NEAR(num_steps, (0.21 + DraftLedger::kRestsUntil) / DraftLedger::kMaxLoss, 3);
 }
 
 TEST(DraftLedger, CreditsPastGainsOnlySoFar) {
   DraftLedger ledger;
-  ledger.BookPlain(1);
-  for (int i = 0; i < 1000; ++i) ledger.BookSpeculative(1, 3);
-  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kMaxCredit);
+  ledger.BookPlain(1, 1);
+  for (int i = 0; i < 1000; ++i) ledger.BookSpeculative(1, 3, 1);
+  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kMostRoom);
   int num_steps = 0;
   while (ledger.allows_drafts()) {
-    ledger.BookSpeculative(2, 1);
+    ledger.BookSpeculative(2, 1, 1);
     ++num_steps;
   }
-  EXPECT_LE(num_steps, 5);
+  EXPECT_LE(num_steps, DraftLedger::kMostRoom + 1);
+}
+
+TEST(DraftLedger, HoldsLittleWhereNothingWasGained) {
+  DraftLedger ledger;
+  ledger.BookPlain(1, 8);
+  for (int i = 0; i < 1000; ++i) ledger.BookPlain(1, 8);
+  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kLeastRoom);
+}
+
+// Gains of a batch of 8 count for one of 2 and not for one of 32.
+TEST(DraftLedger, WhatPaysInABatchPaysInASmallerOne) {
+  DraftLedger ledger;
+  ledger.BookPlain(1, 8);
+  for (int i = 0; i < 100; ++i) ledger.BookSpeculative(1, 3, 8);
+  ledger.BookSpeculative(1, 1, 2);
+  EXPECT_GT(ledger.credit_seconds(), 4);
+  ledger.BookSpeculative(1, 1, 32);
+  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kLeastRoom);
 }
 
 TEST(DraftLedger, WritesCatchingUpOffOverManySteps) {
   DraftLedger ledger;
-  ledger.BookPlain(1);
+  ledger.BookPlain(1, 1);
   ledger.BookCatchUp(0.8);
-  ledger.BookSpeculative(1, 1);
-  EXPECT_GT(ledger.credit_seconds(), 0.9);
-  for (int i = 0; i < 500; ++i) ledger.BookSpeculative(1, 1);
+  ledger.BookSpeculative(1, 1, 1);
+  EXPECT_GT(ledger.credit_seconds(), 0.7);
+  for (int i = 0; i < 500; ++i) ledger.BookSpeculative(1, 1, 1);
   EXPECT_NEAR(ledger.loss_seconds(), 0.8, 1e-3);
   EXPECT_NEAR(ledger.unwritten_seconds(), 0, 1e-3);
 }
@@ -73,17 +91,33 @@ TEST(DraftLedger, BoundsTheLossOfAnyStretch) {
     if (ledger.allows_drafts() && i > 0) {
       // Some thousand steps win, the next lose.
       const double more = (i / 3000) % 2 == 0 ? loss(random) : -0.2;
-      ledger.BookSpeculative(seconds + more, seconds);
+      ledger.BookSpeculative(seconds + more, seconds, 4);
       total += seconds + more;
       lost += more;
     } else {
-      ledger.BookPlain(seconds);
+      ledger.BookPlain(seconds, 4);
       total += seconds;
     }
     const double over = lost - DraftLedger::kMaxLoss * total;
     least = std::min(least, over);
-    ASSERT_LE(over - least, (DraftLedger::kMaxCredit + 1.5) * 1.2) << i;
+    ASSERT_LE(over - least, (DraftLedger::kMostRoom + 1.5) * 1.2) << i;
   }
+}
+
+// Without gains before, a stretch of fifty steps loses 2 % and less than two steps.
+TEST(DraftLedger, AShortStretchLosesLittle) {
+  DraftLedger ledger;
+  for (int i = 0; i < 1000; ++i) ledger.BookPlain(1, 8);
+  double lost = 0;
+  for (int i = 0; i < 50; ++i) {
+    if (ledger.allows_drafts()) {
+      ledger.BookSpeculative(1.3, 1, 8);
+      lost += 0.3;
+    } else {
+      ledger.BookPlain(1, 8);
+    }
+  }
+  EXPECT_LE(lost, 0.02 * 50 + DraftLedger::kLeastRoom + 0.3);
 }
 
 }  // namespace

@@ -207,7 +207,7 @@ class SyntheticServer {
   SyntheticWorld world_;
   std::mt19937 random_;
   DraftOffer offer_;
-  std::vector<std::array<AcceptanceHistory, kNumDrafterKinds>> histories_;
+  std::vector<std::array<AcceptanceRecord, kNumDrafterKinds>> histories_;
   std::vector<int> missing_;
   std::vector<PolicySequence> sequences_;
   std::vector<DraftChoice> choices_;
