@@ -22,6 +22,10 @@ struct ServeConfig {
   std::string served_model_name;
   std::string load_format = "auto";
   std::string dtype = "auto";
+  std::string quantization = "none";
+  int quantization_group_size = 128;
+  bool quantization_zero_points = false;
+  std::vector<std::string> quantization_overrides;
   int max_model_len = 0;
 
   // Where it computes.
@@ -46,6 +50,7 @@ struct ServeConfig {
 
   // Speculation.
   std::string draft_model;
+  std::string draft_quantization = "same";
   std::vector<std::string> drafters;  // empty: all that are possible
   int max_draft_tokens = 16;
   std::string verification = "coupled";

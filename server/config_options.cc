@@ -12,6 +12,7 @@ namespace {
 SpeculationSettings MakeSpeculationSettings(const ServeConfig& config) {
   SpeculationSettings settings;
   settings.draft_directory = config.draft_model;
+  settings.draft_quantization = config.draft_quantization;
   settings.max_drafts = config.max_draft_tokens;
   settings.verification =
       config.verification == "rejection" ? VerifyMode::kRejection : VerifyMode::kCoupled;
@@ -39,6 +40,10 @@ ModelSettings MakeModelSettings(const ServeConfig& config) {
   settings.backend_options.pin_threads = config.pin_threads;
   settings.load_format = config.load_format == "dummy" ? LoadFormat::kDummy : LoadFormat::kAuto;
   settings.dtype = config.dtype;
+  settings.quantization = {.format = config.quantization,
+                           .group_size = config.quantization_group_size,
+                           .has_zero_points = config.quantization_zero_points,
+                           .overrides = config.quantization_overrides};
   settings.kv_cache_dtype = config.kv_cache_dtype;
   settings.max_model_len = config.max_model_len;
   settings.block_size = config.block_size;

@@ -31,6 +31,15 @@ constexpr Setting kSettings[] = {
      "auto reads safetensors; dummy makes random weights from config.json alone", "auto dummy"},
     {kModel, "dtype", "", &C::dtype, "weights and activations; auto: as the checkpoint says",
      "auto f32 bf16"},
+    {kModel, "quantization", "", &C::quantization,
+     "round the weights while they load; none: as the checkpoint has them", "none int8 int4"},
+    {kModel, "quantization_group_size", "", &C::quantization_group_size,
+     "weights of a row that share a scale in int4: 128, 64 or 32", "", 32, 128},
+    {kModel, "quantization_zero_points", "", &C::quantization_zero_points,
+     "int4 with a zero point for each group: a little more accurate, a little larger"},
+    {kModel, "quantization_overrides", "", &C::quantization_overrides,
+     "pattern=format for weights by name, such as lm_head=int8 or *.down_proj=none; the last that "
+     "matches holds"},
     {kModel, "max_model_len", "", &C::max_model_len,
      "tokens of prompt and answer together; 0: what the checkpoint allows"},
 
@@ -42,7 +51,8 @@ constexpr Setting kSettings[] = {
     {kCompute, "pin_threads", "", &C::pin_threads, "bind every CPU kernel thread to one core"},
 
     {kCache, "kv_cache_dtype", "", &C::kv_cache_dtype,
-     "keys and values as stored; auto: as the weights", "auto f32 bf16"},
+     "keys and values as stored; auto: as the weights; int8 halves bf16's bytes",
+     "auto f32 bf16 int8"},
     {kCache, "kv_cache_bytes", "", &C::kv_cache_bytes,
      "memory for keys and values; 0: 65536 tokens, or four full sequences if that is more", "", 0,
      kMaxBytes},
@@ -64,6 +74,9 @@ constexpr Setting kSettings[] = {
 
     {kSpeculation, "speculative.draft_model", "draft-model", &C::draft_model,
      "checkpoint directory of a smaller model with the same vocabulary; empty: none"},
+    {kSpeculation, "speculative.draft_quantization", "draft-quantization", &C::draft_quantization,
+     "of the draft model; same: as the model's quantization, without its overrides",
+     "same none int8 int4"},
     {kSpeculation, "speculative.drafters", "drafters", &C::drafters,
      "who may draft; empty: the draft model where there is one, ngram and prediction",
      "model ngram prediction none"},

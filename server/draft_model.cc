@@ -18,7 +18,7 @@ Result<std::unique_ptr<DraftModel>> DraftModel::Load(Backend& backend,
   std::unique_ptr<DraftModel> draft(new DraftModel(backend, named.string()));
   // Ids that mean nothing to the target are padding to its draft.
   const LoadOptions options{.format = settings.load_format,
-                            .weight_format = plan.weight_format,
+                            .weight_format = plan.draft->weight_format,
                             .max_context = plan.draft->limits.max_context,
                             .vocab_limit = plan.config.vocab_limit,
                             .progress = std::move(progress)};

@@ -5,6 +5,7 @@
 
 #include "model/model_config.h"
 #include "model/safetensors.h"
+#include "model/weight_formats.h"
 #include "server/pair_check.h"
 #include "server/units.h"
 #include "text/chat_template.h"
@@ -20,6 +21,10 @@ void PrintConfig(const ModelConfig& config, std::ostream& out) {
       << " KV heads of " << config.head_dim << ", vocabulary " << config.vocab_size << ", "
       << config.max_positions << " positions" << (config.tie_embeddings ? ", tied embeddings" : "")
       << "\n";
+  if (config.quantized.empty()) return;
+  const auto formats = FormatsOf(config, {});
+  out << "stored quantized: " << config.quantized.size() << " weights; they load as "
+      << (formats.ok() ? FormatsText(*formats) : formats.status().message()) << "\n";
 }
 
 void PrintText(const std::string& directory, std::ostream& out) {

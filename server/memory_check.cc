@@ -27,6 +27,54 @@ Result<DType> FloatDType(const std::string& name, DType automatic, const char* s
                          setting);
 }
 
+Result<DType> CacheDType(const std::string& name, DType automatic) {
+  if (name == "int8") return DType::kI8;
+  const Result<DType> floats = FloatDType(name, automatic, "kv_cache_dtype");
+  if (floats.ok()) return floats;
+  return InvalidArgument("kv_cache_dtype '" + name + "' is none of auto, f32, bf16, int8",
+                         "kv_cache_dtype");
+}
+
+// int4 as the settings say it.
+Result<WeightFormat> Int4Format(const QuantizationSettings& settings) {
+  const int group = settings.group_size;
+  if (group == 32 || group == 64 || group == 128) {
+    return WeightFormat{WeightType::kInt4, group, settings.has_zero_points};
+  }
+  return InvalidArgument(
+      "quantization_group_size " + std::to_string(group) + " is none of 128, 64, 32",
+      "quantization_group_size");
+}
+
+Result<WeightFormats> WantedFormats(WeightFormat unquantized, const std::string& format,
+                                    const QuantizationSettings& settings) {
+  WeightFormats wanted = unquantized;
+  RA_ASSIGN_OR_RETURN(const WeightFormat int4, Int4Format(settings));
+  const auto quantized = ParseQuantization(format, int4);
+  if (!quantized.ok()) {
+    return InvalidArgument("quantization " + quantized.status().message(), "quantization");
+  }
+  wanted.quantized = *quantized;
+  return wanted;
+}
+
+// The model's, with its overrides, checked against it.
+Result<WeightFormats> ModelFormatsWanted(const ModelConfig& config, WeightFormat unquantized,
+                                         const QuantizationSettings& settings) {
+  RA_ASSIGN_OR_RETURN(WeightFormats wanted, WantedFormats(unquantized, settings.format, settings));
+  RA_ASSIGN_OR_RETURN(const WeightFormat int4, Int4Format(settings));
+  for (const std::string& text : settings.overrides) {
+    auto rule = ParseFormatRule(text, int4);
+    if (!rule.ok()) {
+      return InvalidArgument("quantization_overrides: " + rule.status().message(),
+                             "quantization_overrides");
+    }
+    wanted.rules.push_back(std::move(*rule));
+  }
+  RA_RETURN_IF_ERROR(FormatsOf(config, wanted).status());
+  return wanted;
+}
+
 int64_t NumBlocks(const ModelPlan& plan, const ModelSettings& settings) {
   if (settings.num_kv_blocks > 0) return settings.num_kv_blocks;
   if (settings.kv_cache_bytes > 0) return settings.kv_cache_bytes / plan.block_bytes();
@@ -46,11 +94,18 @@ Result<DraftModelPlan> PlanDraft(const Backend& backend, const ModelSettings& se
   if (!config.ok()) {
     return Status(config.status().code(), "draft model: " + config.status().message());
   }
-  DraftModelPlan draft = {.config = std::move(*config), .memory = {}, .limits = plan.limits};
+  DraftModelPlan draft;
+  draft.config = std::move(*config);
+  draft.limits = plan.limits;
   draft.limits.max_context = std::min(plan.max_context, draft.config.max_positions);
   draft.limits.verify_mode = VerifyMode::kCoupled;  // it draws, and judges nothing
+  const std::string& wanted = settings.speculation.draft_quantization;
+  const std::string& format = wanted == "same" ? settings.quantization.format : wanted;
+  RA_ASSIGN_OR_RETURN(draft.weight_format,
+                      WantedFormats(plan.weight_format.unquantized, format, settings.quantization));
+  RA_RETURN_IF_ERROR(FormatsOf(draft.config, draft.weight_format).status());
   draft.memory = PlanMemory(backend, draft.config,
-                            {.weight_format = plan.weight_format,
+                            {.weight_format = draft.weight_format,
                              .kv_dtype = plan.memory.kv_shape.dtype,
                              .limits = draft.limits});
   return draft;
@@ -83,9 +138,12 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
   }
   const DType stored = plan.config.checkpoint_dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
   RA_ASSIGN_OR_RETURN(const DType weights, FloatDType(settings.dtype, stored, "dtype"));
-  RA_ASSIGN_OR_RETURN(const DType kv,
-                      FloatDType(settings.kv_cache_dtype, weights, "kv_cache_dtype"));
-  plan.weight_format = weights == DType::kF32 ? WeightFormat::kF32 : WeightFormat::kBF16;
+  RA_ASSIGN_OR_RETURN(const DType kv, CacheDType(settings.kv_cache_dtype, weights));
+  RA_ASSIGN_OR_RETURN(
+      plan.weight_format,
+      ModelFormatsWanted(plan.config,
+                         weights == DType::kF32 ? WeightFormat::kF32 : WeightFormat::kBF16,
+                         settings.quantization));
   plan.limits = {.max_rows = settings.max_num_batched_tokens,
                  .max_sequences = settings.max_num_seqs,
                  .max_logit_rows = settings.max_logit_rows,

@@ -18,13 +18,14 @@ namespace runahead {
 struct DraftModelPlan {
   ModelConfig config;
   MemoryPlan memory;
+  WeightFormats weight_format = {};
   RunnerLimits limits;  // max_context: beyond it nothing is drafted
 };
 
 struct ModelPlan {
   ModelConfig config;
   MemoryPlan memory;
-  WeightFormat weight_format = WeightFormat::kBF16;
+  WeightFormats weight_format = {};
   RunnerLimits limits;
   int max_context = 0;
   int64_t num_blocks = 0;

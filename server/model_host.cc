@@ -173,7 +173,8 @@ std::vector<std::string> ModelHost::Describe() const {
   const int64_t token_bytes = shape.BlockBytes() / shape.block_size;
   return {
       "model " + served_.name + ": " + config.architecture + ", " + Count(config.NumWeights()) +
-          " weights, " + Bytes(transformer_->weight_bytes()) + " resident, context " +
+          " weights, " + Bytes(transformer_->weight_bytes()) + " resident, " +
+          WeightsText(config, plan_.weight_format, plan_.memory) + ", context " +
           std::to_string(served_.max_context),
       "device " + backend_->info().name + ": " + backend_->info().detail,
       "KV cache: " + std::to_string(cache_->num_blocks()) + " blocks of " +
@@ -199,6 +200,7 @@ std::string ModelHost::DescribeSpeculation() const {
   const ModelConfig& config = draft_->transformer().config();
   text += "; draft model " + draft_->name() + ", " + Count(config.NumWeights()) + " weights, " +
           Bytes(draft_->transformer().weight_bytes()) + " resident, " +
+          WeightsText(config, plan_.draft->weight_format, plan_.draft->memory) + ", " +
           Bytes(plan_.draft->memory.token_bytes()) + " a token";
   if (draft_cost_ratio_ > 0) {
     std::array<char, 64> ratio = {};

@@ -16,7 +16,8 @@
 namespace runahead {
 
 struct SpeculationSettings {
-  std::string draft_directory;  // empty: no draft model
+  std::string draft_directory;              // empty: no draft model
+  std::string draft_quantization = "same";  // same (as the model's), none, int8, int4
   // Who may draft; absent: the draft model where there is one, n-gram and prediction.
   std::optional<std::vector<DrafterKind>> drafters;
   int max_drafts = kMaxDrafts;
@@ -32,14 +33,23 @@ struct SpeculationSettings {
   }
 };
 
+// How weights are rounded while they load.
+struct QuantizationSettings {
+  std::string format = "none";  // none (as the checkpoint has them), int8, int4
+  int group_size = 128;         // of int4
+  bool has_zero_points = false;
+  std::vector<std::string> overrides = {};  // "pattern=format"
+};
+
 struct ModelSettings {
   std::string directory;
   std::string served_name;  // empty: the directory's name, or its parent's for .../target
   std::string backend = "auto";
   BackendOptions backend_options;
   LoadFormat load_format = LoadFormat::kAuto;
-  std::string dtype = "auto";           // weights: auto, f32, bf16
-  std::string kv_cache_dtype = "auto";  // auto (as the weights), f32, bf16
+  std::string dtype = "auto";  // weights: auto, f32, bf16
+  QuantizationSettings quantization;
+  std::string kv_cache_dtype = "auto";  // auto (as the weights), f32, bf16, int8
   int max_model_len = 0;                // 0: what the checkpoint says
   int block_size = 16;
   int64_t kv_cache_bytes = 0;  // 0: what fits (see docs/configuration.md)

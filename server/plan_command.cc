@@ -21,7 +21,9 @@ std::string DraftLine(const ModelSettings& settings, const ModelPlan& plan) {
           : "";
   return "with the draft model " + settings.speculation.draft_directory + ": " +
          plan.draft->config.architecture + ", " + Count(plan.draft->memory.num_weights) +
-         " weights" + context + "\n";
+         " weights (" +
+         WeightsText(plan.draft->config, plan.draft->weight_format, plan.draft->memory) + ")" +
+         context + "\n";
 }
 
 std::string DraftBytes(const ModelPlan& plan) {
@@ -49,7 +51,8 @@ Status CheckTokens(const ModelSettings& settings) {
 Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
   RA_ASSIGN_OR_RETURN(const auto backend, MakeBackend(settings.backend, settings.backend_options));
   RA_ASSIGN_OR_RETURN(const ModelPlan plan, PlanModel(*backend, settings));
-  out << plan.config.architecture << ", " << Count(plan.memory.num_weights) << " weights, context "
+  out << plan.config.architecture << ", " << Count(plan.memory.num_weights) << " weights ("
+      << WeightsText(plan.config, plan.weight_format, plan.memory) << "), context "
       << plan.max_context << ", on " << backend->info().name << ": " << backend->info().detail
       << "\n"
       << DraftLine(settings, plan) << plan.Table();

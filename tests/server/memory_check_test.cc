@@ -63,6 +63,58 @@ TEST_F(MemoryCheckTest, ADraftModelNobodyUsesIsNotPlanned) {
   EXPECT_FALSE(Plan().draft.has_value());
 }
 
+TEST_F(MemoryCheckTest, QuantizedWeightsAreSmaller) {
+  backend_ = MakeBackend("cpu", {}).value();  // the reference keeps all in f32
+  const int64_t bf16 = Plan().memory.linear_bytes;
+  EXPECT_EQ(Plan().weight_format, WeightFormats(WeightFormat::kBF16));
+  settings_.quantization.format = "int8";
+  const int64_t int8 = Plan().memory.linear_bytes;
+  settings_.quantization.format = "int4";
+  const int64_t int4 = Plan().memory.linear_bytes;
+  EXPECT_LT(int8, bf16 * 55 / 100);
+  EXPECT_LT(int4, int8 * 60 / 100);
+  EXPECT_GT(Plan().memory.bits_per_weight(), 4.125);
+  settings_.quantization.group_size = 32;
+  const int64_t groups32 = Plan().memory.linear_bytes;
+  EXPECT_GT(groups32, int4);
+  settings_.quantization.has_zero_points = true;
+  EXPECT_GT(Plan().memory.linear_bytes, groups32);
+  const int64_t table = Plan().memory.table_bytes;
+  settings_.quantization.overrides = {"embed_tokens=none", "lm_head=int8"};
+  EXPECT_GT(Plan().memory.table_bytes, table * 150 / 100);
+  EXPECT_EQ(WeightsText(Plan().config, Plan().weight_format, Plan().memory).substr(0, 40),
+            "int4-g32-zp, head int8, embeddings bf16,");
+}
+
+TEST_F(MemoryCheckTest, ADraftModelIsQuantizedAsItsTargetUnlessSaidOtherwise) {
+  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  settings_.quantization = {.format = "int4", .group_size = 64, .overrides = {"lm_head=int8"}};
+  constexpr WeightFormat kGroups64{WeightType::kInt4, 64, false};
+  EXPECT_EQ(Plan().weight_format.rules.size(), 1u);
+  EXPECT_EQ(Plan().draft->weight_format, WeightFormats(kGroups64));
+  settings_.speculation.draft_quantization = "int8";
+  EXPECT_EQ(Plan().draft->weight_format, WeightFormats(WeightFormat::kInt8));
+  settings_.speculation.draft_quantization = "none";
+  EXPECT_EQ(Plan().draft->weight_format, WeightFormats(WeightFormat::kBF16));
+}
+
+TEST_F(MemoryCheckTest, QuantizationThatCannotBeIsRefused) {
+  const auto refusal = [&] {
+    const auto plan = PlanModel(*backend_, settings_);
+    return plan.ok() ? "no error" : plan.status().message();
+  };
+  settings_.quantization = {.format = "int4", .group_size = 96};
+  EXPECT_THAT(refusal(), HasSubstr("quantization_group_size 96 is none of 128, 64, 32"));
+  settings_.quantization = {.format = "int3"};
+  EXPECT_THAT(refusal(), HasSubstr("'int3' is none of none, int8, int4"));
+  settings_.quantization = {.format = "int4", .overrides = {"lm_head"}};
+  EXPECT_THAT(refusal(), HasSubstr("quantization_overrides: 'lm_head' is not of the form"));
+  settings_.quantization = {.format = "int4", .overrides = {"layers.99.*=int8"}};
+  EXPECT_THAT(refusal(), HasSubstr("'layers.99.*' matches no weight"));
+  settings_.quantization = {.format = "int4", .overrides = {"*.v_proj=none"}};
+  EXPECT_THAT(refusal(), HasSubstr("they are one layer here"));
+}
+
 TEST_F(MemoryCheckTest, ABudgetForTheCacheIsKept) {
   settings_.kv_cache_bytes = 64 << 20;
   const ModelPlan plan = Plan();
@@ -109,6 +161,18 @@ TEST_F(MemoryCheckTest, AContextBeyondTheModelsIsRefused) {
 TEST_F(MemoryCheckTest, UnknownTypesAreRefusedByName) {
   settings_.kv_cache_dtype = "int3";
   EXPECT_THAT(PlanModel(*backend_, settings_).status().message(), HasSubstr("int3"));
+}
+
+// An INT8 cache has an f32 scale for each token and head; the draft model's is of the same type.
+TEST_F(MemoryCheckTest, AnInt8CacheIsPlannedWithItsScales) {
+  settings_.kv_cache_dtype = "int8";
+  const ModelPlan plan = Plan();
+  const KvCacheShape& kv = plan.memory.kv_shape;
+  EXPECT_EQ(kv.dtype, DType::kI8);
+  EXPECT_EQ(kv.head_dim % 16, 0);
+  EXPECT_EQ(plan.memory.token_bytes(),
+            2 * kv.num_layers * kv.num_kv_heads * (int64_t{kv.head_dim} + 4));
+  EXPECT_THAT(plan.Table(), HasSubstr(" x 1 + 4) bytes a token"));
 }
 
 TEST_F(MemoryCheckTest, SomeMemoryIsAvailableHere) {
