@@ -50,7 +50,9 @@ std::string Items(const MemoryPlan& plan, int64_t num_blocks, const std::string&
   return Line(
              whose + "weights", plan.weight_bytes(),
              std::to_string(plan.num_weights) + " parameters as packed, embedding and rope table") +
-         Line(whose + "KV cache", num_blocks * plan.block_bytes(), blocks) +
+         (plan.block_bytes() == 0
+              ? ""
+              : Line(whose + "KV cache", num_blocks * plan.block_bytes(), blocks)) +
          Line(whose + "workspace", plan.workspace_bytes, "activations and logits");
 }
 
@@ -85,12 +87,13 @@ MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
     add(2 * ffn, h, layer.gate_up);
     add(h, ffn, layer.down);
   }
-  plan.table_bytes = v * RowBytes(formats.table_rows(), h);
+  plan.table_bytes = request.is_copy ? 0 : v * RowBytes(formats.table_rows(), h);
   const int64_t gains = config.num_layers * (2 * h + (config.qk_norm ? 2 * d : 0)) + h;
-  plan.small_bytes = 4 * (gains + request.limits.max_context * d);
+  const int64_t rope = request.is_copy ? 0 : request.limits.max_context * d;
+  plan.small_bytes = 4 * (gains + rope);
   plan.workspace_bytes =
       ModelRunner::WorkspaceBytes(config, request.limits, backend.info().activation_dtype);
-  plan.kv_shape = {.num_layers = config.num_layers,
+  plan.kv_shape = {.num_layers = request.is_copy ? 0 : config.num_layers,
                    .num_kv_heads = config.num_kv_heads,
                    .head_dim = config.head_dim,
                    .block_size = request.limits.block_size,

@@ -18,6 +18,8 @@ struct MemoryRequest {
   WeightFormats weight_format = {};  // that FormatsOf takes
   DType kv_dtype = DType::kBF16;
   RunnerLimits limits;
+  // LoadOptions::original, over the original's cache: the tables and the K/V are not its own.
+  bool is_copy = false;
 };
 
 // Exactly what the loader, the runner and the cache allocate on the device. Not in it: the

@@ -15,6 +15,8 @@
 
 namespace runahead {
 
+class Transformer;
+
 enum class LoadFormat : uint8_t {
   kAuto,   // safetensors
   kDummy,  // random weights from config.json alone
@@ -26,6 +28,9 @@ struct LoadOptions {
   int max_context = 0;               // rows of the rope table; 0: config.max_positions
   // Lowers config().vocab_limit: ids from it on count as padding. 0: as the checkpoint says.
   int vocab_limit = 0;
+  // The same checkpoint loaded before, for as many positions: the result looks rows up in its
+  // embedding and rope tables, and must not outlive it. Null: it has its own.
+  const Transformer* original = nullptr;
   std::function<void(double fraction)> progress = {};  // may be empty; called on the loading thread
 };
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/check.h"
 #include "kernels/quantized_rows.h"
 #include "model/matrix_loader.h"
 #include "model/rope.h"
@@ -53,7 +54,12 @@ class TransformerLoader {
     auto weights = std::make_unique<Transformer::Weights>();
     const int64_t h = config_.hidden_size;
     RA_ASSIGN_OR_RETURN(formats_, FormatsOf(config_, options_.weight_format));
-    RA_RETURN_IF_ERROR(LoadEmbedding(*weights));
+    if (options_.original != nullptr) {
+      ShareTables(*options_.original->weights_, *weights);
+    } else {
+      RA_RETURN_IF_ERROR(LoadEmbedding(*weights));
+      LoadRope(*weights);
+    }
     for (int i = 0; i < config_.num_layers; ++i) {
       RA_ASSIGN_OR_RETURN(LayerWeights layer, LoadLayer(i));
       weights->layers.push_back(std::move(layer));
@@ -62,7 +68,6 @@ class TransformerLoader {
     const std::string head = config_.tie_embeddings ? "model.embed_tokens" : "lm_head";
     RA_ASSIGN_OR_RETURN(weights->head,
                         Linear({{head, config_.vocab_size}}, h, false, formats_.head));
-    LoadRope(*weights);
     return std::unique_ptr<Transformer>(new Transformer(config_, std::move(weights)));
   }
 
@@ -123,6 +128,15 @@ class TransformerLoader {
         {.parts = values, .quantized = quantized, .biases = biases, .format = format});
     CountLoaded(elements);
     return packed;
+  }
+
+  void ShareTables(const Transformer::Weights& original, Transformer::Weights& weights) {
+    RA_CHECK_EQ(original.embedding.dim(0), config_.vocab_size);
+    RA_CHECK_EQ(original.embedding.dim(1), config_.hidden_size);
+    RA_CHECK(options_.max_context <= original.rope.dim(0), "the original has as many positions");
+    weights.embedding = original.embedding;
+    weights.rope = original.rope;
+    CountLoaded(TableElements());
   }
 
   Status LoadEmbedding(Transformer::Weights& weights) {

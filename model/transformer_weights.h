@@ -22,8 +22,8 @@ struct LayerWeights {
 };
 
 struct Transformer::Weights {
-  DeviceBuffer embedding_buffer;
-  TensorView embedding;  // [V, H] f32, bf16 or quantized rows
+  DeviceBuffer embedding_buffer;  // empty where the tables are another's, as is rope_buffer
+  TensorView embedding;           // [V, H] f32, bf16 or quantized rows
   std::vector<LayerWeights> layers;
   DeviceBuffer final_norm;             // [H] f32
   std::unique_ptr<LinearWeight> head;  // [V, H]

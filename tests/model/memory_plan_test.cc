@@ -14,7 +14,26 @@ namespace {
 
 using testing::HasSubstr;
 
-class MemoryPlanTest : public testing::TestWithParam<std::string> {};
+class MemoryPlanTest : public testing::TestWithParam<std::string> {
+ protected:
+  // The same model again in INT4 shares the tables and has no cache.
+  static void ExpectCopyPlanned(ForwardingBackend& backend, const Transformer& original,
+                                const std::string& directory, MemoryRequest request) {
+    request.weight_format = WeightFormat::kInt4;
+    request.is_copy = true;
+    const MemoryPlan plan = PlanMemory(backend, original.config(), request);
+    const int64_t before = backend.allocated_bytes();
+    const auto copy = Transformer::Load(backend, directory,
+                                        {.weight_format = request.weight_format,
+                                         .max_context = request.limits.max_context,
+                                         .original = &original})
+                          .value();
+    EXPECT_EQ(plan.weight_bytes(), copy->weight_bytes()) << directory;
+    EXPECT_EQ(plan.table_bytes, 0);
+    EXPECT_EQ(plan.block_bytes(), 0);
+    EXPECT_LE(backend.allocated_bytes() - before, plan.weight_bytes());
+  }
+};
 
 // The plan must be what loading, caching and running then allocate, to the byte.
 TEST_P(MemoryPlanTest, EqualsWhatIsAllocated) {
@@ -54,6 +73,7 @@ TEST_P(MemoryPlanTest, EqualsWhatIsAllocated) {
       EXPECT_GE(taken, plan.workspace_bytes + judge.draft_logits().NumBytes());
       EXPECT_EQ(judge.draft_logits().dim(0), 70);
       EXPECT_EQ(runner.draft_logits().rank, 0);
+      ExpectCopyPlanned(backend, *transformer, directory, request);
     }
   }
 }
