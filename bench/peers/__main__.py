@@ -186,10 +186,22 @@ def print_http(shape: str, kind: str, results: dict[str, dict[str, list[http_loa
                   f"{Spread.of([1e3 * o.itl_p50 for o in outcomes]).text(1)} | {ratio} |", flush=True)
 
 
+def busy_share(seconds: float = 1) -> float:
+    """Of all CPUs' time in the next second: the load average remembers minutes."""
+    def ticks() -> tuple[int, int]:
+        values = [int(value) for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return sum(values), values[3] + values[4]  # idle, and waiting for a disk
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    total_then, idle_then = ticks()
+    return 1 - (idle_then - idle) / (total_then - total)
+
+
 def describe_machine(threads: int) -> str:
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
     return (f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {model}, {os.cpu_count()} CPUs, {threads} threads, "
-            f"Linux {platform.release()}, load average {os.getloadavg()[0]:.2f}")
+            f"Linux {platform.release()}, load average {os.getloadavg()[0]:.2f}, busy before the run {busy_share():.0%}")
 
 
 def words(text: str) -> list[str]:
@@ -227,7 +239,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     if load > MAX_LOAD and not args.force:
         raise SystemExit(f"the load average is {load:.2f}: others would be measured too (wait, or --force)")
-    print(describe_machine(args.threads) + "\n\n    " + " ".join(["python -m bench.peers", *sys.argv[1:]]), flush=True)
+    machine = describe_machine(args.threads)
+    print(machine + "\n\n    " + " ".join(["python -m bench.peers", *sys.argv[1:]]), flush=True)
     watch, results = Clockwatch(args.time_limit), []
     groups = [group for group in GROUPS if group in args.rows]
     for kind in args.types:
@@ -236,7 +249,7 @@ def main() -> None:
         if "http" in args.rows:
             results.append(measure_http(args, kind, watch))
     if args.json:
-        args.json.write_text(json.dumps({"machine": describe_machine(args.threads), "arguments": sys.argv[1:],
+        args.json.write_text(json.dumps({"machine": machine, "arguments": sys.argv[1:],
                                          "results": results}, indent=1))
 
 
