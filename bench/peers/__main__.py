@@ -201,7 +201,7 @@ def busy_share(seconds: float = 1) -> float:
 def describe_machine(threads: int) -> str:
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
     return (f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {model}, {os.cpu_count()} CPUs, {threads} threads, "
-            f"Linux {platform.release()}, load average {os.getloadavg()[0]:.2f}, busy before the run {busy_share():.0%}")
+            f"Linux {platform.release()}, load average {os.getloadavg()[0]:.2f}, busy just before {busy_share():.0%}")
 
 
 def words(text: str) -> list[str]:
