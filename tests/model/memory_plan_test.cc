@@ -14,6 +14,12 @@ namespace {
 
 using testing::HasSubstr;
 
+std::vector<WeightFormats> Formats() {
+  WeightFormats mixed = WeightFormat{WeightType::kInt4, 32, true};
+  mixed.rules = {{"down_proj", WeightFormat::kInt8}, {"embed_tokens", std::nullopt}};
+  return {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kInt8, WeightFormat::kInt4, mixed};
+}
+
 class MemoryPlanTest : public testing::TestWithParam<std::string> {
  protected:
   // The same model again in INT4 shares the tables and has no cache.
@@ -39,11 +45,11 @@ class MemoryPlanTest : public testing::TestWithParam<std::string> {
 TEST_P(MemoryPlanTest, EqualsWhatIsAllocated) {
   for (const auto& entry : std::filesystem::directory_iterator(GoldenModel(""))) {
     const std::string directory = entry.path();
-    for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
+    for (const WeightFormats& format : Formats()) {
       ForwardingBackend backend(MakeBackend(GetParam(), {}).value());
       const MemoryRequest request = {
           .weight_format = format,
-          .kv_dtype = format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16,
+          .kv_dtype = format.unquantized == WeightFormat::kF32 ? DType::kF32 : DType::kBF16,
           .limits = {.max_rows = 50,
                      .max_sequences = 3,
                      .max_logit_rows = 70,

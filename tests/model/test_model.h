@@ -22,7 +22,7 @@ struct TestModelOptions {
   std::string backend = "ref";
   std::string isa = {};
   int num_threads = 1;
-  WeightFormat weights = WeightFormat::kF32;
+  WeightFormats weights = WeightFormat::kF32;
   DType kv = DType::kF32;
   int num_blocks = 64;
   RunnerLimits limits = {.max_rows = 256,
