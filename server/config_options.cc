@@ -20,7 +20,7 @@ SpeculationSettings MakeSpeculationSettings(const ServeConfig& config) {
   if (config.drafters.empty()) return settings;
   settings.drafters.emplace();  // "none" adds nobody
   for (const DrafterKind kind :
-       {DrafterKind::kModel, DrafterKind::kNgram, DrafterKind::kPrediction}) {
+       {DrafterKind::kModel, DrafterKind::kSelf, DrafterKind::kNgram, DrafterKind::kPrediction}) {
     const bool is_named =
         std::ranges::find(config.drafters, DrafterName(kind)) != config.drafters.end();
     if (is_named) settings.drafters->push_back(kind);

@@ -78,8 +78,9 @@ constexpr Setting kSettings[] = {
      "of the draft model; same: as the model's quantization, without its overrides",
      "same none int8 int4"},
     {kSpeculation, "speculative.drafters", "drafters", &C::drafters,
-     "who may draft; empty: the draft model where there is one, ngram and prediction",
-     "model ngram prediction none"},
+     "who may draft; empty: the draft model where there is one, ngram and prediction; self is an "
+     "INT4 copy of the model itself",
+     "model self ngram prediction none"},
     {kSpeculation, "speculative.max_tokens", "draft-tokens", &C::max_draft_tokens,
      "most drafts of one sequence in a step; the server chooses how many up to this", "", 0,
      kMaxDrafts},

@@ -1,4 +1,5 @@
-// DraftModel: the smaller model of a pair, loaded beside its target and over the same block ids.
+// DraftModel: the smaller model of a pair, loaded beside its target and over the same block ids; or
+// the target again in INT4, over the target's own K/V.
 // Start-up thread only; what it hands out keeps its own rules.
 #pragma once
 
@@ -20,14 +21,15 @@ namespace runahead {
 
 class DraftModel {
  public:
-  // Loads the weights. `plan` has a draft; `backend` outlives the result.
+  // Loads the weights. `plan` has a draft; `backend` and `target` outlive the result.
   static Result<std::unique_ptr<DraftModel>> Load(Backend& backend, const ModelSettings& settings,
-                                                  const ModelPlan& plan,
+                                                  const ModelPlan& plan, const Transformer& target,
                                                   std::function<void(double)> progress);
 
-  // The cache, with as many blocks as the target's, and what runs and drafts. `target` and `clock`
-  // outlive the object. Throws std::bad_alloc.
-  void Allocate(const ModelPlan& plan, ModelRunner& target, const Clock& clock);
+  // The cache, with as many blocks as the target's, and what runs and drafts. The target's runner
+  // and cache and `clock` outlive the object. Throws std::bad_alloc.
+  void Allocate(const ModelPlan& plan, ModelRunner& target, KvCache& target_cache,
+                const Clock& clock);
 
   // After Allocate.
   Drafter& drafter() { return *drafter_; }
@@ -43,7 +45,7 @@ class DraftModel {
   Backend& backend_;
   std::string name_;
   std::unique_ptr<Transformer> transformer_;
-  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<KvCache> cache_;  // null where it is the target's
   std::unique_ptr<ModelRunner> runner_;
   std::unique_ptr<ModelDrafter> drafter_;
 };

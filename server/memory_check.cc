@@ -81,10 +81,48 @@ int64_t NumBlocks(const ModelPlan& plan, const ModelSettings& settings) {
   return plan.memory.BlocksFor(std::max(kDefaultCacheTokens, int64_t{4} * plan.max_context));
 }
 
-bool WantsDraftModel(const SpeculationSettings& settings) {
+bool IsWanted(DrafterKind kind, const SpeculationSettings& settings) {
   const std::vector<DrafterKind> drafters = settings.Drafters();
   return settings.max_drafts > 0 &&
-         std::find(drafters.begin(), drafters.end(), DrafterKind::kModel) != drafters.end();
+         std::find(drafters.begin(), drafters.end(), kind) != drafters.end();
+}
+
+// kModel, kSelf or, where nobody who runs a model may draft, kNone.
+Result<DrafterKind> ModelDrafterWanted(const SpeculationSettings& settings) {
+  const bool has_model = IsWanted(DrafterKind::kModel, settings);
+  const bool has_self = IsWanted(DrafterKind::kSelf, settings);
+  if (has_model && has_self) {
+    return InvalidArgument("drafters: model and self both run a model; name one of them",
+                           "drafters");
+  }
+  return has_model ? DrafterKind::kModel : has_self ? DrafterKind::kSelf : DrafterKind::kNone;
+}
+
+// The target itself in INT4.
+Result<DraftModelPlan> PlanSelf(const Backend& backend, const ModelSettings& settings,
+                                const ModelPlan& plan) {
+  DraftModelPlan draft;
+  draft.kind = DrafterKind::kSelf;
+  draft.config = plan.config;
+  draft.limits = plan.limits;
+  draft.limits.verify_mode = VerifyMode::kCoupled;  // it draws, and judges nothing
+  RA_ASSIGN_OR_RETURN(const WeightFormat int4, Int4Format(settings.quantization));
+  draft.weight_format = plan.weight_format;
+  draft.weight_format.quantized = int4;
+  draft.weight_format.rules.clear();
+  if (plan.weight_format.quantized && plan.weight_format.quantized->type == WeightType::kInt4) {
+    return InvalidArgument(
+        "drafters: self drafts with an INT4 copy of the model, which is INT4 already; take a "
+        "draft model, or none",
+        "drafters");
+  }
+  RA_RETURN_IF_ERROR(FormatsOf(draft.config, draft.weight_format).status());
+  draft.memory = PlanMemory(backend, draft.config,
+                            {.weight_format = draft.weight_format,
+                             .kv_dtype = plan.memory.kv_shape.dtype,
+                             .limits = draft.limits,
+                             .is_copy = true});
+  return draft;
 }
 
 Result<DraftModelPlan> PlanDraft(const Backend& backend, const ModelSettings& settings,
@@ -153,8 +191,11 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
   plan.memory =
       PlanMemory(backend, plan.config,
                  {.weight_format = plan.weight_format, .kv_dtype = kv, .limits = plan.limits});
-  if (WantsDraftModel(settings.speculation)) {
+  RA_ASSIGN_OR_RETURN(const DrafterKind drafter, ModelDrafterWanted(settings.speculation));
+  if (drafter == DrafterKind::kModel) {
     RA_ASSIGN_OR_RETURN(plan.draft, PlanDraft(backend, settings, plan));
+  } else if (drafter == DrafterKind::kSelf) {
+    RA_ASSIGN_OR_RETURN(plan.draft, PlanSelf(backend, settings, plan));
   }
   plan.num_blocks = NumBlocks(plan, settings);
   return plan;

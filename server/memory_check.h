@@ -14,8 +14,9 @@
 namespace runahead {
 
 // The draft model of a pair: it has the target's block ids and data types, its own layers and
-// width.
+// width. Of kind kSelf it is the target again in INT4, with the target's tables and K/V.
 struct DraftModelPlan {
+  DrafterKind kind = DrafterKind::kModel;
   ModelConfig config;
   MemoryPlan memory;
   WeightFormats weight_format = {};

@@ -86,14 +86,15 @@ Status ModelHost::LoadModel(std::function<void(double)> progress) {
                             .progress = part(0, target_share)};
   RA_ASSIGN_OR_RETURN(transformer_, Transformer::Load(*backend_, settings_.directory, options));
   if (plan_.draft) {
-    RA_ASSIGN_OR_RETURN(draft_,
-                        DraftModel::Load(*backend_, settings_, plan_, part(target_share, 1)));
+    RA_ASSIGN_OR_RETURN(draft_, DraftModel::Load(*backend_, settings_, plan_, *transformer_,
+                                                 part(target_share, 1)));
   }
   return {};
 }
 
 Status ModelHost::CheckPair() const {
-  if (!plan_.draft || !settings_.loads_text) return {};
+  const bool has_pair = plan_.draft && plan_.draft->kind == DrafterKind::kModel;
+  if (!has_pair || !settings_.loads_text) return {};
   const auto tokenizer = LoadTokenizer(settings_.speculation.draft_directory);
   if (!tokenizer.ok()) {
     return Status(tokenizer.status().code(), "draft model: " + tokenizer.status().message());
@@ -112,7 +113,7 @@ Status ModelHost::AllocateCache(const Clock& clock) {
     cache_ = std::make_unique<KvCache>(*backend_, plan_.memory.kv_shape,
                                        static_cast<int>(plan_.num_blocks));
     runner_ = std::make_unique<ModelRunner>(*backend_, *transformer_, *cache_, plan_.limits);
-    if (draft_ != nullptr) draft_->Allocate(plan_, *runner_, clock);
+    if (draft_ != nullptr) draft_->Allocate(plan_, *runner_, *cache_, clock);
   } catch (const std::bad_alloc&) {
     return {StatusCode::kResourceExhausted,
             "the system gave less memory than it said was available:\n" + plan_.Table()};
@@ -198,10 +199,12 @@ std::string ModelHost::DescribeSpeculation() const {
                      (is_coupled ? "coupled" : "rejection");
   if (draft_ == nullptr) return text;
   const ModelConfig& config = draft_->transformer().config();
-  text += "; draft model " + draft_->name() + ", " + Count(config.NumWeights()) + " weights, " +
-          Bytes(draft_->transformer().weight_bytes()) + " resident, " +
-          WeightsText(config, plan_.draft->weight_format, plan_.draft->memory) + ", " +
-          Bytes(plan_.draft->memory.token_bytes()) + " a token";
+  const bool is_self = plan_.draft->kind == DrafterKind::kSelf;
+  text += is_self ? "; the model again, " : "; draft model " + draft_->name() + ", ";
+  text += Count(config.NumWeights()) + " weights, " + Bytes(draft_->transformer().weight_bytes()) +
+          " resident, " + WeightsText(config, plan_.draft->weight_format, plan_.draft->memory) +
+          ", " +
+          (is_self ? "over the same K/V" : Bytes(plan_.draft->memory.token_bytes()) + " a token");
   if (draft_cost_ratio_ > 0) {
     std::array<char, 64> ratio = {};
     std::snprintf(ratio.data(), ratio.size(), "; one of its steps costs %.2f of the model's",

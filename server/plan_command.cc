@@ -19,7 +19,9 @@ std::string DraftLine(const ModelSettings& settings, const ModelPlan& plan) {
       plan.draft->limits.max_context < plan.max_context
           ? ", drafting up to position " + std::to_string(plan.draft->limits.max_context)
           : "";
-  return "with the draft model " + settings.speculation.draft_directory + ": " +
+  const bool is_self = plan.draft->kind == DrafterKind::kSelf;
+  return (is_self ? "with itself as a draft model, tables and K/V shared: "
+                  : "with the draft model " + settings.speculation.draft_directory + ": ") +
          plan.draft->config.architecture + ", " + Count(plan.draft->memory.num_weights) +
          " weights (" +
          WeightsText(plan.draft->config, plan.draft->weight_format, plan.draft->memory) + ")" +
@@ -63,7 +65,7 @@ Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
       << " of weights" << DraftBytes(plan) << ".\n";
   if (settings.load_format == LoadFormat::kAuto) {
     PrintCheckpoint("The checkpoint", settings.directory, plan.config, out);
-    if (plan.draft) {
+    if (plan.draft && plan.draft->kind == DrafterKind::kModel) {
       PrintCheckpoint("The draft's checkpoint", settings.speculation.draft_directory,
                       plan.draft->config, out);
       RA_RETURN_IF_ERROR(CheckTokens(settings));

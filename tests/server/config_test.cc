@@ -60,7 +60,7 @@ TEST(Config, ASectionMayBeNested) {
 
 TEST(Config, AListsWordsAreChecked) {
   EXPECT_EQ(ErrorOf(R"({"speculative.drafters": ["ngram", "oracle"]})"),
-            "c.json: 'speculative.drafters' must be a list of \"model\", \"ngram\", "
+            "c.json: 'speculative.drafters' must be a list of \"model\", \"self\", \"ngram\", "
             "\"prediction\" or \"none\", not \"oracle\"");
   ServeConfig config;
   EXPECT_THAT(

@@ -11,6 +11,7 @@ namespace runahead {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class MemoryCheckTest : public testing::Test {
  protected:
@@ -61,6 +62,26 @@ TEST_F(MemoryCheckTest, ADraftModelNobodyUsesIsNotPlanned) {
   settings_.speculation.drafters.reset();
   settings_.speculation.max_drafts = 0;
   EXPECT_FALSE(Plan().draft.has_value());
+}
+
+TEST_F(MemoryCheckTest, AModelThatDraftsForItselfTakesNoMoreThanItsWeightsInInt4) {
+  const ModelPlan alone = Plan();
+  settings_.speculation.drafters = {DrafterKind::kNgram, DrafterKind::kSelf};
+  const ModelPlan plan = Plan();
+  ASSERT_TRUE(plan.draft.has_value());
+  EXPECT_EQ(plan.draft->kind, DrafterKind::kSelf);
+  EXPECT_EQ(plan.draft->weight_format.quantized, WeightFormat::kInt4);
+  const MemoryPlan& copy = plan.draft->memory;
+  EXPECT_EQ(copy.table_bytes, 0);
+  EXPECT_EQ(plan.block_bytes(), alone.block_bytes());
+  EXPECT_EQ(plan.total_bytes(), alone.total_bytes() + copy.fixed_bytes());
+  EXPECT_THAT(plan.Table(), Not(HasSubstr("draft KV cache")));
+
+  settings_.quantization.format = "int4";
+  EXPECT_THAT(PlanModel(*backend_, settings_).status().message(), HasSubstr("INT4 already"));
+  settings_.quantization.format = "int8";
+  settings_.speculation.drafters = {DrafterKind::kModel, DrafterKind::kSelf};
+  EXPECT_THAT(PlanModel(*backend_, settings_).status().message(), HasSubstr("name one of them"));
 }
 
 TEST_F(MemoryCheckTest, QuantizedWeightsAreSmaller) {

@@ -53,6 +53,13 @@ def predictor():
         yield process
 
 
+@pytest.fixture(scope="module")
+def itself():
+    """An INT4 copy of the model drafts, over the model's own K/V."""
+    with ServerProcess("--drafters", "self", "--threads", "1") as process:
+        yield process
+
+
 def ask(server, **fields):
     body = {"model": "demo", "messages": COUNT, "temperature": 0, "max_tokens": 40, **fields}
     answer = http.post(f"{server.url}/v1/chat/completions", json=body)
@@ -127,6 +134,17 @@ def test_neither_do_they_with_other_drafters(predictor, plain):
     for name, case in CASES.items():
         wrong = {"type": "content", "content": "3, 4, 5, 9, 8, 7"}
         assert told(ask(predictor, **case, speculation=fixed(5), prediction=wrong)) == plain[name], name
+
+
+def test_nor_with_a_copy_of_the_model_in_fewer_bits(itself, plain):
+    jobs = [(name, mode) for mode in (AUTO, fixed(1), fixed(5)) for name in CASES]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda job: told(ask(itself, **CASES[job[0]], speculation=job[1])), jobs))
+    for (name, mode), answer in zip(jobs, answers):
+        assert answer == plain[name], (name, mode)
+    used = ask(itself, speculation={**fixed(4), "include_usage": True})["usage"]["speculation"]
+    assert used["drafters"].keys() == {"self"}
+    assert used["accepted_tokens"] > 0.6 * used["drafted_tokens"] > 0
 
 
 def test_eight_at_once(pair, plain):
