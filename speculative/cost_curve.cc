@@ -137,8 +137,11 @@ void CostCurve::LearnContext(const Bucket& bucket, int64_t num_context, double s
   const double more = static_cast<double>(num_context) - bucket.context;
   const double limit = kMaxDeviation * bucket.seconds;
   const double longer = std::clamp(seconds - bucket.seconds, -limit, limit);
-  context_products_ += more * longer - context_products_ / kMemory;
-  context_squares_ += more * more - context_squares_ / kMemory;
+  // Noise is a share of a pass: what a long prefill takes too long is not its context.
+  const double share = std::min(1.0, knots_[0].seconds / bucket.seconds);
+  const double weight = share * share;
+  context_products_ += weight * more * longer - context_products_ / kMemory;
+  context_squares_ += weight * more * more - context_squares_ / kMemory;
   context_seconds_ = std::max(0.0, context_products_ / (context_squares_ + kMinSpread * kMemory));
 }
 

@@ -29,6 +29,12 @@ void CostModel::ObserveDraft(const DraftPass& pass) {
   num_since_draft_ = 0;
 }
 
+double CostModel::TargetRowSeconds(int num_rows, int64_t num_context) const {
+  const int half = num_rows / 2;
+  return (TargetSeconds(num_rows, num_context) - TargetSeconds(half, num_context)) /
+         (num_rows - half);
+}
+
 double CostModel::DraftSeconds(int num_rows, int64_t num_context) const {
   if (knows_draft()) return draft_.At(num_rows, num_context);
   return kUnknownDraftShare * target_.At(num_rows, num_context);

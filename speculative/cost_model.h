@@ -36,6 +36,9 @@ class CostModel {
   double TargetSeconds(int num_rows, int64_t num_context) const {
     return target_.At(num_rows, num_context);
   }
+  // Of one row more of the target beyond kManyRows. There costs are known by eighths of an octave,
+  // which says nothing of a few rows: this is the slope over the octave below.
+  double TargetRowSeconds(int num_rows, int64_t num_context) const;
   double DraftSeconds(int num_rows, int64_t num_context) const;
   bool knows_target() const { return !target_.empty(); }
   bool knows_draft() const { return !draft_.empty(); }
@@ -44,6 +47,7 @@ class CostModel {
   const CostCurve& draft() const { return draft_; }
 
   static constexpr double kUnknownDraftShare = 0.12;
+  static constexpr int kManyRows = 64;
 
  private:
   CostCurve target_;

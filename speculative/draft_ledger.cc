@@ -17,7 +17,7 @@ size_t DraftLedger::SizeOf(int num_sequences) {
 void DraftLedger::BookPlain(double seconds, int num_sequences) {
   if (plain_step_ == 0) {
     plain_step_ = seconds;
-    credit_ = kLeastRoom * seconds;
+    credit_ = kFirstCredit * seconds;
   }
   // One long interruption must not buy drafts.
   plain_step_ += kMeanStep * (std::min(seconds, 4 * plain_step_) - plain_step_);
@@ -28,15 +28,19 @@ void DraftLedger::BookPlain(double seconds, int num_sequences) {
 void DraftLedger::BookSpeculative(double seconds, double plain_seconds, int num_sequences) {
   const size_t size = SizeOf(num_sequences);
   decode_ += seconds;
-  gained_[size] = std::max(0.0, gained_[size] * (1 - 1 / kGainSteps) + plain_seconds - seconds);
+  double& gained = gained_[size];
+  if (!is_tried_[size]) gained = kFirstRoom / kGainShare * plain_step_;
+  is_tried_[size] = true;
+  gained = std::max(0.0, gained * (1 - 1 / kGainSteps) + plain_seconds - seconds);
   Add(kMaxLoss * seconds, seconds - plain_seconds, size);
 }
 
 // Drafts that pay in a batch pay in a smaller one.
 double DraftLedger::Room(size_t size) const {
-  const double gained =
-      *std::max_element(gained_.begin() + static_cast<std::ptrdiff_t>(size), gained_.end());
-  return std::clamp(kGainShare * gained, kLeastRoom * plain_step_, kMostRoom * plain_step_);
+  const auto own = gained_.begin() + static_cast<std::ptrdiff_t>(size);
+  const double gained = *std::max_element(own, gained_.end());
+  const double least = is_tried_[size] ? kLeastRoom : kFirstRoom;
+  return std::clamp(kGainShare * gained, least * plain_step_, kMostRoom * plain_step_);
 }
 
 void DraftLedger::Add(double earned, double lost, size_t size) {

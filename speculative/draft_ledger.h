@@ -24,7 +24,9 @@ namespace runahead {
 class DraftLedger {
  public:
   static constexpr double kMaxLoss = 0.02;    // of decode time
-  static constexpr double kLeastRoom = 0.75;  // plain steps that the bucket holds
+  static constexpr double kFirstCredit = 1;   // plain steps
+  static constexpr double kFirstRoom = 2;     // that the bucket holds in batches never tried,
+  static constexpr double kLeastRoom = 0.75;  // and where drafts do not pay
   static constexpr double kMostRoom = 8;      // likewise, where it gained enough
   static constexpr double kGainShare = 0.25;  // of the gains of the last kGainSteps steps
   static constexpr double kGainSteps = 32;
@@ -58,6 +60,7 @@ class DraftLedger {
   double plain_step_ = 0;  // running mean
   // By octave of the batch: decayed sums over its steps with drafts, never below nothing.
   std::array<double, kNumSizes> gained_ = {};
+  std::array<bool, kNumSizes> is_tried_ = {};
   double loss_ = 0;
   double decode_ = 0;
   bool is_resting_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace runahead {
 namespace {
@@ -20,9 +21,6 @@ constexpr double kGainToStart = 1.04;    // over no drafts
 constexpr double kGainToGoOn = 1.01;
 constexpr double kWaitingShare = 1.0;  // of what steps take longer for who drafts nothing
 constexpr double kPriceStep = 0.25;    // of the running mean of a token's price
-// Beyond, costs are known by eighths of an octave, which says nothing of a few rows more: their
-// price is the slope over an octave.
-constexpr int kManyRows = 64;
 constexpr int kProbeDrafts = 2;
 constexpr int kFirstProbeInterval = 16;  // steps
 constexpr int kOnProbeInterval = 48;     // of sequences left out while others draft
@@ -159,12 +157,11 @@ DraftPolicy::Prices DraftPolicy::PricesOf(const PolicyStep& step) const {
   Prices prices;
   prices.plain = costs_.TargetSeconds(num_sequences, context);
   prices.token = prices.plain / num_sequences * price_ratio_;
-  const int around = rows > kManyRows ? rows / 2 : 0;
-  const int num_more = num_sequences + 2 * around;
-  prices.row = (costs_.TargetSeconds(rows - around + num_more, all_context) -
-                costs_.TargetSeconds(rows - around, all_context)) /
-               num_more;
-  prices.is_even = around > 0;
+  prices.is_even = rows > CostModel::kManyRows;
+  prices.row = prices.is_even ? costs_.TargetRowSeconds(rows, all_context)
+                              : (costs_.TargetSeconds(rows + num_sequences, all_context) -
+                                 costs_.TargetSeconds(rows, all_context)) /
+                                    num_sequences;
   const double pass = costs_.DraftSeconds(num_sequences, context);
   prices.pass = pass / num_sequences;
   prices.catch_up_row = (costs_.DraftSeconds(num_sequences + 64, context) - pass) / 64;
@@ -302,7 +299,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
     terms.are_proven = terms.are_proven && IsProven(source.drafter);
   }
   DraftPlan plan = planner_.Plan(terms, sources_, num_drafts_);
-  was_on_ = Pays(plan, num_sequences);
+  const bool was_on = std::exchange(was_on_, Pays(plan, num_sequences));
   if (was_on_ && CatchUp(step, choices)) {
     terms.max_tokens = num_tokens_left_;
     plan = planner_.Plan(terms, sources_, num_drafts_);
@@ -311,6 +308,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
   price_ratio_ += kPriceStep * ((was_on_ ? 1 / gain : 1) - price_ratio_);
   expected_gain_ = was_on_ ? gain : 0;
+  if (was_on_ && !was_on) num_since_probe_ = 0;
   if (!was_on_) return;
   int num_model_drafts = 0;
   for (size_t i = 0; i < sources_.size(); ++i) {

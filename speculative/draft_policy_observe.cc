@@ -83,15 +83,20 @@ void DraftPolicy::Book(const StepOutcome& outcome) {
   // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
   const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
   const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
-  // Beside a prefill, whose rows are many and never twice as many, it is always taken for weather.
   const double weather =
       is_known || has_prefill ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
-  const double counted =
-      is_known || has_prefill ? seconds : std::min(seconds, kMostSurprise * predicted);
-  const double beside =
-      costs_.TargetSeconds(outcome.num_rows - num_drafted, outcome.num_context) - plain;
-  const double took = counted - beside * weather + others;
   const double saved = plain * weather * (1 + static_cast<double>(num_extra) / num_sequences);
+  double took = 0;
+  if (has_prefill && outcome.num_rows > CostModel::kManyRows) {
+    // A hundredth of a long prefill is more than all drafts beside it.
+    const double row = costs_.TargetRowSeconds(outcome.num_rows, outcome.num_context);
+    took = (plain + num_drafted * row) * weather + others;
+  } else {
+    const double counted = is_known ? seconds : std::min(seconds, kMostSurprise * predicted);
+    const double beside =
+        costs_.TargetSeconds(outcome.num_rows - num_drafted, outcome.num_context) - plain;
+    took = counted - beside * weather + others;
+  }
   ledger_.BookSpeculative(took, saved, num_sequences);
   NoteGain(took, saved);
 }

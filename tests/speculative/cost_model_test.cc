@@ -1,5 +1,7 @@
 #include "speculative/cost_model.h"
 
+#include <chrono>
+
 #include "gtest/gtest.h"
 
 namespace runahead {
@@ -33,6 +35,18 @@ TEST(CostModel, IgnoresStepsWithoutRows) {
   costs.ObserveDraft({});
   EXPECT_FALSE(costs.knows_target());
   EXPECT_FALSE(costs.knows_draft());
+}
+
+// A row beside a long prefill costs what rows cost on average there, however the two row counts
+// next to it were measured.
+TEST(CostModel, PricesARowAmongManyByTheSlope) {
+  CostModel costs;
+  for (int i = 0; i < 5; ++i) {
+    costs.ObserveTarget(512, 0, std::chrono::seconds(10));
+    costs.ObserveTarget(1020, 0, std::chrono::seconds(20));
+    costs.ObserveTarget(1028, 0, std::chrono::seconds(22));
+  }
+  EXPECT_NEAR(costs.TargetRowSeconds(1024, 0), 0.02, 0.004);
 }
 
 }  // namespace

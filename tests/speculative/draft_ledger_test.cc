@@ -12,18 +12,18 @@ TEST(DraftLedger, RestsOnceItsCreditIsLost) {
   DraftLedger ledger;
   ledger.BookPlain(1, 1);
   EXPECT_TRUE(ledger.allows_drafts());
-  ledger.BookSpeculative(1.5, 1, 1);
+  ledger.BookSpeculative(1.6, 1, 1);
   EXPECT_TRUE(ledger.allows_drafts());
-  ledger.BookSpeculative(1.5, 1, 1);
+  ledger.BookSpeculative(1.6, 1, 1);
   EXPECT_FALSE(ledger.allows_drafts());
-  EXPECT_DOUBLE_EQ(ledger.loss_seconds(), 1);
-  EXPECT_DOUBLE_EQ(ledger.decode_seconds(), 4);
+  EXPECT_DOUBLE_EQ(ledger.loss_seconds(), 1.2);
+  EXPECT_DOUBLE_EQ(ledger.decode_seconds(), 4.2);
 }
 
 TEST(DraftLedger, EarnsDraftsBackByStepsWithout) {
   DraftLedger ledger;
   ledger.BookPlain(1, 1);
-  ledger.BookSpeculative(2, 1, 1);  // 0.21 below nothing
+  ledger.BookSpeculative(2.2, 1, 1);  // 0.14 below nothing
   ASSERT_FALSE(ledger.allows_drafts());
   int num_steps = 0;
   while (!ledger.allows_drafts()) {
@@ -31,7 +31,7 @@ TEST(DraftLedger, EarnsDraftsBackByStepsWithout) {
     ++num_steps;
   }
   // 2 % of each, to where it may be tried again.
-  EXPECT_NEAR(num_steps, (0.21 + DraftLedger::kRestsUntil) / DraftLedger::kMaxLoss, 3);
+  EXPECT_NEAR(num_steps, (0.14 + DraftLedger::kRestsUntil) / DraftLedger::kMaxLoss, 3);
 }
 
 TEST(DraftLedger, CreditsPastGainsOnlySoFar) {
@@ -47,10 +47,13 @@ TEST(DraftLedger, CreditsPastGainsOnlySoFar) {
   EXPECT_LE(num_steps, DraftLedger::kMostRoom + 1);
 }
 
+// A batch never tried gets a chance; one that did not pay has to be content with less.
 TEST(DraftLedger, HoldsLittleWhereNothingWasGained) {
   DraftLedger ledger;
-  ledger.BookPlain(1, 8);
   for (int i = 0; i < 1000; ++i) ledger.BookPlain(1, 8);
+  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kFirstRoom);
+  for (int i = 0; i < 4; ++i) ledger.BookSpeculative(1.5, 1, 8);
+  for (int i = 0; i < 200; ++i) ledger.BookSpeculative(1, 1, 8);
   EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kLeastRoom);
 }
 
@@ -62,7 +65,7 @@ TEST(DraftLedger, WhatPaysInABatchPaysInASmallerOne) {
   ledger.BookSpeculative(1, 1, 2);
   EXPECT_GT(ledger.credit_seconds(), 4);
   ledger.BookSpeculative(1, 1, 32);
-  EXPECT_DOUBLE_EQ(ledger.credit_seconds(), DraftLedger::kLeastRoom);
+  EXPECT_LE(ledger.credit_seconds(), DraftLedger::kFirstRoom);
 }
 
 TEST(DraftLedger, WritesCatchingUpOffOverManySteps) {
@@ -70,7 +73,7 @@ TEST(DraftLedger, WritesCatchingUpOffOverManySteps) {
   ledger.BookPlain(1, 1);
   ledger.BookCatchUp(0.8);
   ledger.BookSpeculative(1, 1, 1);
-  EXPECT_GT(ledger.credit_seconds(), 0.7);
+  EXPECT_GT(ledger.credit_seconds(), 0.9);
   for (int i = 0; i < 500; ++i) ledger.BookSpeculative(1, 1, 1);
   EXPECT_NEAR(ledger.loss_seconds(), 0.8, 1e-3);
   EXPECT_NEAR(ledger.unwritten_seconds(), 0, 1e-3);
@@ -104,12 +107,13 @@ TEST(DraftLedger, BoundsTheLossOfAnyStretch) {
   }
 }
 
-// Without gains before, a stretch of fifty steps loses 2 % and less than two steps.
+// Where drafts did not pay before, a stretch of fifty steps loses 2 % and about one step.
 TEST(DraftLedger, AShortStretchLosesLittle) {
   DraftLedger ledger;
-  for (int i = 0; i < 1000; ++i) ledger.BookPlain(1, 8);
+  ledger.BookPlain(1, 8);
   double lost = 0;
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 1050; ++i) {
+    if (i == 1000) lost = 0;
     if (ledger.allows_drafts()) {
       ledger.BookSpeculative(1.3, 1, 8);
       lost += 0.3;
