@@ -1,4 +1,14 @@
 # Distribution packages only (scripts/deps.sh installs them); each is used by the folders named.
+if(RUNAHEAD_KERNELS_ONLY AND CMAKE_CROSSCOMPILING)
+  # No packages of the other machine: GoogleTest from its sources, Highway's headers, which suffice.
+  set(INSTALL_GTEST OFF)
+  add_subdirectory(/usr/src/googletest googletest EXCLUDE_FROM_ALL)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/headers)
+  file(CREATE_LINK /usr/include/hwy ${CMAKE_BINARY_DIR}/headers/hwy SYMBOLIC)
+  add_library(PkgConfig::HWY INTERFACE IMPORTED)
+  target_include_directories(PkgConfig::HWY INTERFACE ${CMAKE_BINARY_DIR}/headers)
+  return()
+endif()
 if(RUNAHEAD_TESTS)
   find_package(GTest REQUIRED)                                    # tests
 endif()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one list of distribution packages (Debian 12, Ubuntu 24.04): installs what is missing of the groups named.
-#   scripts/deps.sh [build] [test] [--list]
+#   scripts/deps.sh [build] [test] [cross] [--list]
 # Needs root (or sudo without a password) only when something is missing; says what, and stops, where it may not install.
 set -euo pipefail
 
@@ -30,6 +30,10 @@ test_packages() {
   echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
 }
 
+cross_packages() {
+  echo g++-aarch64-linux-gnu qemu-user                                          # the kernels for 64-bit Arm
+}
+
 is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
 
 as_root() {
@@ -41,8 +45,8 @@ main() {
   for argument in "$@"; do
     case $argument in
       --list) list=1 ;;
-      build | test) groups+=("$argument") ;;
-      *) echo "deps.sh: unknown argument '$argument' (build, test, --list)" >&2; exit 2 ;;
+      build | test | cross) groups+=("$argument") ;;
+      *) echo "deps.sh: unknown argument '$argument' (build, test, cross, --list)" >&2; exit 2 ;;
     esac
   done
   [ ${#groups[@]} -gt 0 ] || groups=(build test)

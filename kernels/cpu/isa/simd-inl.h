@@ -146,13 +146,23 @@ HWY_INLINE hn::Vec<D> ScaleByPowerOfTwo([[maybe_unused]] D d, hn::Vec<D> v, hn::
 #endif
 }
 
+// x, but not below `least`; NaN stays NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> AtLeast(D d, float least, hn::Vec<D> x) {
+  const auto low = hn::Set(d, least);
+#if HWY_ARCH_ARM
+  return hn::IfThenElse(hn::Lt(x, low), low, x);  // Max takes the number beside a NaN
+#else
+  return hn::Max(low, x);  // in this order it takes x where that is NaN
+#endif
+}
+
 // e^x for x <= 88: |relative error| <= 2 ulp where e^x is a normal f32; exactly 0 below -104 (and,
 // but for AVX-512, below -87.3); NaN stays NaN. x = n ln2 + r, |r| <= ln2 / 2, and e^r by a
 // polynomial of degree 6 (Cephes expf's coefficients).
 template <class D>
 HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
-  // In this order a NaN comes through, on x86 as on Arm.
-  const auto clamped = hn::Max(hn::Set(d, -150.0f), x);
+  const auto clamped = AtLeast(d, -150.0f, x);
   const auto n = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504088896341f)));
   auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
@@ -193,8 +203,7 @@ HWY_INLINE hn::Vec<D> Exp2([[maybe_unused]] D d, hn::Vec<D> x) {
     return hn::Vec<D>{_mm_scalef_ps(poly(f).raw, x.raw)};
   }
 #else
-  // In this order a NaN comes through, on x86 as on Arm.
-  const auto clamped = hn::Max(hn::Set(d, -150.0f), x);
+  const auto clamped = AtLeast(d, -150.0f, x);
   const auto n = hn::Floor(clamped);
   return ScaleByPowerOfTwo(d, poly(hn::Sub(clamped, n)), n);
 #endif
