@@ -92,12 +92,9 @@ struct Tile {
   Segment segments[kTileKeys / 8 + 1];
 };
 
-HWY_INLINE const char* BlockOf(const AttentionSlice& s, const void* cache, int64_t position) {
-  return static_cast<const char*>(cache) + s.table[position / s.block_size] * s.block_stride;
-}
-
 // Finds tile t of the slice; `lanes` keys make a vector. A format says how many tokens make a unit
-// of values and whether scales stand before a block's elements.
+// of values and whether scales stand before a block's elements. One division a tile: they take as
+// long as dozens of dot products.
 template <class Format>
 void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
   const int64_t last = s.first_position + (s.vector_end - 1) / s.group;
@@ -108,29 +105,30 @@ void Locate(const AttentionSlice& s, int64_t t, int lanes, Tile& tile) {
   tile.half = tile.num_keys % Format::kPerUnit != 0;
   tile.num_key_vecs = 0;
   tile.num_segments = 0;
-  const int group = KeyGroup(s.block_size);
+  const int group_bits = KeyGroup(s.block_size) == 16 ? 4 : 3;
+  const int in_group = (1 << group_bits) - 1;
   const int64_t dim = Format::kHasScales ? (int64_t{s.head_dim} + 15) / 16 * 16 : s.head_dim;
-  const int64_t units = dim / Format::kPerUnit;
+  const int64_t group_bytes = (dim / Format::kPerUnit * 4) << group_bits;
   const int64_t header = Format::kHasScales ? int64_t{4} * s.block_size : 0;
-  for (int key = 0; key < tile.num_keys;) {
-    const int64_t position = tile.first + key;
-    const int in_block = static_cast<int>(position % s.block_size);
+  const int32_t* block = s.table + tile.first / s.block_size;
+  int in_block = static_cast<int>(tile.first % s.block_size);
+  for (int key = 0; key < tile.num_keys; ++block, in_block = 0) {
     const int rest = s.block_size - in_block;
     const int count = rest < tile.num_keys - key ? rest : tile.num_keys - key;
     Segment& segment = tile.segments[tile.num_segments++];
-    const char* keys = BlockOf(s, s.k, position);
-    const char* values = BlockOf(s, s.v, position);
-    segment.keys = keys + header + in_block / group * units * group * 4;
+    const char* keys = static_cast<const char*>(s.k) + *block * s.block_stride;
+    const char* values = static_cast<const char*>(s.v) + *block * s.block_stride;
+    segment.keys = keys + header + (in_block >> group_bits) * group_bytes;
     segment.values = values + header + in_block / Format::kPerUnit * dim * 4;
     segment.num_units = (count + Format::kPerUnit - 1) / Format::kPerUnit;
     segment.key_scales = keys + int64_t{4} * in_block;
     segment.value_scales = values + int64_t{4} * in_block;
     segment.num_tokens = count;
     for (int i = 0; i < count; i += lanes) {
+      const int token = in_block + i;
       tile.values[tile.num_key_vecs] = segment.values + i / Format::kPerUnit * dim * 4;
       tile.keys[tile.num_key_vecs++] =
-          segment.keys +
-          ((in_block % group + i) / group * units * group + (in_block + i) % group) * 4;
+          keys + header + (token >> group_bits) * group_bytes + (token & in_group) * 4;
     }
     key += count;
   }

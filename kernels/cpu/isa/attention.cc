@@ -246,25 +246,30 @@ void Weighted(const AttentionSlice& s, const Tile& tile, const Tile& next, const
   }
 }
 
-// Lanes are keys of one group, so a vector never crosses blocks.
+// Lanes are keys of one group, so a vector never crosses blocks. The scores of the next tile are on
+// their way while a tile's softmax goes through its long chain of maximum, powers and sums.
 template <class Format, int kNum>
 void AttendTiles(const AttentionSlice& s) {
   const Scratch c = Cut(s);
   const int num_vectors = s.vector_end - s.vector_begin;
   LoadQueries<Format>(s, c);
   Start(c, num_vectors);
-  Tile tiles[2];
-  Locate<Format>(s, s.tile_begin, kNum, tiles[0]);
+  Tile tiles[3];
+  const auto locate = [&](int64_t t) {
+    tiles[t % 3].num_key_vecs = 0;
+    tiles[t % 3].num_segments = 0;
+    if (t < s.tile_end) Locate<Format>(s, t, kNum, tiles[t % 3]);
+  };
+  locate(s.tile_begin);
+  locate(s.tile_begin + 1);
+  Scores<Format, kNum, kMaxVectors>(s, tiles[s.tile_begin % 3], c, 0);
   for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
-    const Tile& tile = tiles[(t - s.tile_begin) % 2];
-    Tile& next = tiles[(t - s.tile_begin + 1) % 2];
-    next.num_key_vecs = 0;
-    next.num_segments = 0;
-    if (t + 1 < s.tile_end) Locate<Format>(s, t + 1, kNum, next);
-    Scores<Format, kNum, kMaxVectors>(s, tile, c, 0);
+    const Tile& tile = tiles[t % 3];
     MaskScores(s, tile, c);
     Softmax<Format>(tile, c);
-    Weighted<Format>(s, tile, next, c);
+    locate(t + 2);
+    if (t + 1 < s.tile_end) Scores<Format, kNum, kMaxVectors>(s, tiles[(t + 1) % 3], c, 0);
+    Weighted<Format>(s, tile, tiles[(t + 2) % 3], c);
     if (s.partials == nullptr) {
       Fold(c, num_vectors, s.head_dim);
     } else {

@@ -34,7 +34,7 @@ constexpr float kLeastWeight = 0x1p-100f;
 
 // How many tiles ahead memory is asked for.
 constexpr int kTilesAhead = 1;
-constexpr int kTilesHeld = 2;
+constexpr int kTilesHeld = kTilesAhead + 2;
 
 // Whether a loop asks for memory ahead, as a type.
 template <bool kAsks>
@@ -387,6 +387,8 @@ void LocateAhead(const AttentionSlice& s, int64_t t, Tile& tile) {
   }
 }
 
+// The scores of the next tile are on their way while a tile's softmax goes through its long chain
+// of maximum, powers, sums and division.
 template <int kParts>
 void AttendTiles(const AttentionSlice& s) {
   const Scratch c = Cut(s);
@@ -394,20 +396,26 @@ void AttendTiles(const AttentionSlice& s) {
   LoadQueries(s, c);
   Start(c, num_vectors);
   Tile tiles[kTilesHeld];
+  const auto held = [&](int64_t t) -> Tile& {
+    return tiles[(t < s.tile_end ? t : s.tile_end - 1) % kTilesHeld];
+  };
   for (int64_t t = s.tile_begin; t < s.tile_begin + kTilesAhead && t < s.tile_end; ++t) {
-    LocateAhead<kParts>(s, t, tiles[t % kTilesHeld]);
+    LocateAhead<kParts>(s, t, held(t));
   }
+  const auto score = [&](int64_t t) {
+    if (t + kTilesAhead < s.tile_end)
+      LocateAhead<kParts>(s, t + kTilesAhead, held(t + kTilesAhead));
+    const uint64_t bad_values = LoadScales<kParts>(held(t), c);
+    Scores<kParts, kMaxVectors>(s, held(t), held(t + kTilesAhead), c, 0);
+    return bad_values;
+  };
+  uint64_t bad_values = score(s.tile_begin);
   for (int64_t t = s.tile_begin; t < s.tile_end; ++t) {
-    const Tile& tile = tiles[t % kTilesHeld];
-    const bool has_later = t + kTilesAhead < s.tile_end;
-    Tile& later = tiles[(has_later ? t + kTilesAhead : t) % kTilesHeld];
-    if (has_later) LocateAhead<kParts>(s, t + kTilesAhead, later);
-    const uint64_t bad_values = LoadScales<kParts>(tile, c);
-    Scores<kParts, kMaxVectors>(s, tile, later, c, 0);
-    MaskScores(s, tile, c);
-    Softmax(tile, c);
-    if (bad_values != 0) SpreadNaN(s, bad_values, tile, c);
-    Weighted<kMaxVectors>(tile, later, c, 0);
+    MaskScores(s, held(t), c);
+    Softmax(held(t), c);
+    if (bad_values != 0) SpreadNaN(s, bad_values, held(t), c);
+    if (t + 1 < s.tile_end) bad_values = score(t + 1);
+    Weighted<kMaxVectors>(held(t), held(t + kTilesAhead), c, 0);
     if (s.partials == nullptr) {
       Fold(c, num_vectors, s.head_dim);
     } else {
