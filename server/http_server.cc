@@ -24,8 +24,8 @@
 
 #include "server/http_error.h"
 #include "server/http_session.h"
+#include "server/session_executor.h"
 #include "server/thread_priority.h"
-#include "server/yielding_queue.h"
 
 namespace runahead {
 namespace {
@@ -64,11 +64,10 @@ struct HttpServer::State {
   explicit State(HttpOptions o)
       : options(std::move(o)),
         workers(static_cast<size_t>(options.num_threads)),
-        streams(std::max(1, options.num_threads - 1),
-                [this](std::function<void()> task) { asio::post(io, std::move(task)); }),
         control(asio::make_strand(io)),
         acceptor(control),
-        work(asio::make_work_guard(io)) {
+        work(asio::make_work_guard(io)),
+        streams_work(asio::make_work_guard(streams)) {
     context.options = &options;
     context.workers = &workers;
   }
@@ -81,9 +80,12 @@ struct HttpServer::State {
 
   HttpOptions options;
   std::unique_ptr<asio::ssl::context> tls;  // null: plain
-  asio::io_context io;
+  // A step of the engine wakes every stream at once. What that sets off (text, format, one write
+  // each) has threads of its own, so that a socket that asks for something never stands behind 256
+  // streams, nor behind a thread of the pool that has lost its core amid them.
+  asio::io_context io;       // sockets
+  asio::io_context streams;  // what Post gives
   asio::thread_pool workers;
-  YieldingQueue streams;  // leaves a thread to sockets that ask for something, where there are two
   asio::strand<asio::io_context::executor_type> control;  // owns acceptor and sessions
   tcp::acceptor acceptor;
   int port = 0;
@@ -92,6 +94,7 @@ struct HttpServer::State {
   std::function<void()> on_empty;                   // on `control`: called when the last one ended
   std::atomic<int> num_connections = 0;
   asio::executor_work_guard<asio::io_context::executor_type> work;
+  asio::executor_work_guard<asio::io_context::executor_type> streams_work;
   std::vector<std::thread> threads;
 };
 
@@ -125,7 +128,7 @@ asio::awaitable<void> HttpServer::State::AcceptLoop() {
   while (acceptor.is_open()) {
     error_code error;
     tcp::socket socket = co_await acceptor.async_accept(
-        asio::make_strand(io), asio::redirect_error(asio::use_awaitable, error));
+        asio::make_strand(SessionExecutor(io)), asio::redirect_error(asio::use_awaitable, error));
     if (!error) {
       Admit(std::move(socket));
     } else if (acceptor.is_open()) {
@@ -175,6 +178,7 @@ void HttpServer::State::Join() {
   work.reset();
   workers.join();
   io.stop();
+  streams.stop();
   for (std::thread& thread : threads) thread.join();
   threads.clear();
 }
@@ -187,11 +191,15 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(const HttpOptions& option
   auto state = std::make_unique<State>(options);
   RA_ASSIGN_OR_RETURN(state->tls, MakeTlsContext(options));
   RA_RETURN_IF_ERROR(state->Bind());
-  for (int i = 0; i < options.num_threads; ++i) {
+  const int num_for_sockets = std::max(1, options.num_threads / 2);
+  for (int i = 0; i < num_for_sockets; ++i) {
     state->threads.emplace_back([&io = state->io] {
       AskForShortTurns();
       io.run();
     });
+  }
+  for (int i = 0; i < std::max(1, options.num_threads - num_for_sockets); ++i) {
+    state->threads.emplace_back([&streams = state->streams] { streams.run(); });
   }
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
@@ -200,7 +208,7 @@ int HttpServer::port() const { return state_->port; }
 
 int HttpServer::num_connections() const { return state_->num_connections.load(); }
 
-void HttpServer::Post(std::function<void()> task) { state_->streams.Add(std::move(task)); }
+void HttpServer::Post(std::function<void()> task) { asio::post(state_->streams, std::move(task)); }
 
 void HttpServer::Serve(const Router& router, const HttpGate& gate) {
   asio::post(state_->control, [state = state_.get(), &router, &gate] {
