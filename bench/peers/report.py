@@ -116,13 +116,14 @@ def bounds(rows: list[Row], ours: str, weights: dict[str, Weights]) -> list[str]
              "over 1 row |", "|---|---|---|---|"]
     for row in rows:
         m = row.measurement
-        first = next((r for r in rows if r.measurement.kind == m.kind and r.measurement.rows == 1
-                      and r.measurement.context == m.context), None)
-        if m.kind == "prefill":
-            growth = ""
-        else:
-            growth = "" if first is None else Spread.of(
-                [m.rows * one / many for one, many in zip(first.speeds[ours], row.speeds[ours])]).text(2)
-        lines.append(f"| {row_name(m)} | {share_of_bandwidth(row, ours, weights[ours]).text(2)} | "
-                     f"{over_floor(row, ours, weights[ours]).text(2)} | {growth} |")
+        share, growth = "", ""
+        if m.kind != "prefill":  # a prompt is bound by operations
+            share = share_of_bandwidth(row, ours, weights[ours]).text(2)
+            one = next((r for r in rows if (r.measurement.kind, r.measurement.rows, r.measurement.context) ==
+                        (m.kind, 1, m.context)), None)
+            if one is not None:
+                growth = Spread.of([m.rows * first / many for first, many in
+                                    zip(one.speeds[ours], row.speeds[ours], strict=True)]).text(2)
+        lines.append(f"| {row_name(m)} | {share} | {over_floor(row, ours, weights[ours]).text(2)} | "
+                     f"{growth} |")
     return lines
