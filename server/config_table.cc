@@ -93,7 +93,10 @@ constexpr Setting kSettings[] = {
     {kListening, "host", "", &C::host, "address both doors listen on"},
     {kListening, "http_port", "port", &C::http_port, "0 picks a free one", "", 0, 65535},
     {kListening, "grpc_port", "", &C::grpc_port, "0 picks a free one; -1: no gRPC", "", -1, 65535},
-    {kListening, "http_threads", "", &C::http_threads, "threads of the I/O pool", "", 1, 1024},
+    {kListening, "http_threads", "", &C::http_threads,
+     "threads of the I/O pool: half serve sockets, the others what streams send; one of each at "
+     "least",
+     "", 1, 1024},
     {kListening, "max_connections", "", &C::max_connections,
      "HTTP connections at once; beyond them 503", "", 1, 1 << 20},
     {kListening, "max_body_bytes", "", &C::max_body_bytes, "largest HTTP request body", "", 1024,
