@@ -43,6 +43,18 @@ TEST_F(HttpServerTest, PostedTasksRunOnThePool) {
   EXPECT_NE(ran.get_future().get(), std::this_thread::get_id());
 }
 
+// As many as there could be: whatever streams do, a thread is left to sockets that ask.
+TEST_F(HttpServerTest, PostedTasksKeepNoSocketWaiting) {
+  Start();
+  std::promise<void> over;
+  const std::shared_future<void> is_over = over.get_future().share();
+  for (int i = 0; i < 16; ++i) server_->Post([is_over] { is_over.wait(); });
+  TestClient client(port());
+  client.Send(kGetQuick);
+  EXPECT_TRUE(client.ReadAnswer().starts_with("HTTP/1.1 200 "));
+  over.set_value();
+}
+
 TEST_F(HttpServerTest, BeyondTheMostConnectionsNewOnesGet503) {
   options_.max_connections = 1;
   Start();
