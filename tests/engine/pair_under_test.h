@@ -29,17 +29,20 @@ inline constexpr RunnerLimits kPairLimits = {.max_rows = 512,
 
 // Two models on one backend, with a cache each and the same block ids. What lies in the caches
 // outlives the engines that serve with it: garbage that nobody may read. An empty `draft` is the
-// target's own weights in BF16, over the target's cache.
+// target's own checkpoint in BF16, over the target's cache; another one is kept as the target is.
 class ModelPair {
  public:
   ModelPair(const std::string& target, const std::string& draft,
-            VerifyMode mode = VerifyMode::kCoupled, DType kv = DType::kF32)
-      : target_(GoldenModel(target),
-                {.backend = "cpu", .kv = kv, .num_blocks = kPairBlocks, .limits = LimitsOf(mode)}),
+            VerifyMode mode = VerifyMode::kCoupled, DType kv = DType::kF32,
+            const WeightFormats& weights = WeightFormat::kF32)
+      : target_(GoldenModel(target), {.backend = "cpu",
+                                      .weights = weights,
+                                      .kv = kv,
+                                      .num_blocks = kPairBlocks,
+                                      .limits = LimitsOf(mode)}),
         kind_(draft.empty() ? DrafterKind::kSelf : DrafterKind::kModel),
-        draft_(Transformer::Load(
-                   target_.backend(), GoldenModel(draft.empty() ? target : draft),
-                   {.weight_format = draft.empty() ? WeightFormat::kBF16 : WeightFormat::kF32})
+        draft_(Transformer::Load(target_.backend(), GoldenModel(draft.empty() ? target : draft),
+                                 {.weight_format = draft.empty() ? WeightFormat::kBF16 : weights})
                    .value()),
         draft_cache_(target_.backend(),
                      {.num_layers = draft_->config().num_layers,

@@ -163,8 +163,14 @@ struct Totals {
   uint64_t accepted = 0;
 };
 
-// By the type of both models' caches.
-class SpeculationEquality : public testing::TestWithParam<DType> {
+// What both models are kept in.
+struct Kept {
+  const char* name;
+  WeightFormat weights;
+  DType kv;
+};
+
+class SpeculationEquality : public testing::TestWithParam<Kept> {
  protected:
   // Alone, without speculation, everything in one chunk.
   const Answer& Reference(int i, bool is_greedy) {
@@ -256,10 +262,14 @@ class SpeculationEquality : public testing::TestWithParam<DType> {
     if (tested.depth == 0) num_by_policy_ += totals.drafted;
   }
 
-  ModelPair alone_{"llama_gqa", "llama_gqa", VerifyMode::kCoupled, GetParam()};
-  ModelPair itself_{"llama_gqa", "llama_gqa", VerifyMode::kCoupled, GetParam()};
-  ModelPair self_{"llama_gqa", "", VerifyMode::kCoupled, GetParam()};
-  ModelPair other_{"llama_gqa", "qwen3_norm", VerifyMode::kCoupled, GetParam()};
+  static ModelPair Pair(const char* draft) {
+    return {"llama_gqa", draft, VerifyMode::kCoupled, GetParam().kv, GetParam().weights};
+  }
+
+  ModelPair alone_ = Pair("llama_gqa");
+  ModelPair itself_ = Pair("llama_gqa");
+  ModelPair self_ = Pair("");
+  ModelPair other_ = Pair("qwen3_norm");
   std::map<std::pair<int, bool>, Answer> references_;
   std::map<Who, Totals> totals_;
   uint64_t num_compared_ = 0;
@@ -271,8 +281,8 @@ class SpeculationEquality : public testing::TestWithParam<DType> {
 
 TEST_P(SpeculationEquality, NoDraftChangesAToken) {
   const std::vector<Case> cases = AllCases();
-  // A seventh of the cases meets everything that a type of cache could matter to.
-  const size_t stride = GetParam() == DType::kF32 ? RUNAHEAD_MATRIX_STRIDE : 7;
+  // A seventh of the cases meets everything that what the models are kept in could matter to.
+  const size_t stride = GetParam().kv == DType::kF32 ? RUNAHEAD_MATRIX_STRIDE : 7;
   int num_cases = 0;
   for (size_t i = 0; i < cases.size(); i += stride, ++num_cases) {
     Run(cases[i]);
@@ -295,8 +305,11 @@ TEST_P(SpeculationEquality, NoDraftChangesAToken) {
   EXPECT_GT(num_by_policy_, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Caches, SpeculationEquality, testing::Values(DType::kF32, DType::kI8),
-                         [](const auto& cache) { return std::string(DTypeName(cache.param)); });
+INSTANTIATE_TEST_SUITE_P(Kept, SpeculationEquality,
+                         testing::Values(Kept{"f32", WeightFormat::kF32, DType::kF32},
+                                         Kept{"int8_cache", WeightFormat::kF32, DType::kI8},
+                                         Kept{"int4", {WeightType::kInt4, 32, false}, DType::kI8}),
+                         [](const auto& kept) { return std::string(kept.param.name); });
 
 }  // namespace
 }  // namespace runahead

@@ -95,3 +95,35 @@ def test_a_wrong_key_is_refused_while_the_body_is_still_to_come():
         body = {"model": "demo", "prompt": "a " * 500, "max_tokens": 1}
         with httpx.Client(headers={"Authorization": "Bearer secret"}, timeout=120) as client:
             assert client.post(server.url + "/v1/completions", json=body).status_code == 200
+
+
+DRAFT_MODEL = DEMO_MODEL.parent / "draft"
+
+
+def test_quantized_weights_serve_the_same_with_and_without_drafts():
+    flags = ("--quantization", "int4", "--quantization-group-size", "64", "--quantization-overrides",
+             "lm_head=int8,down_proj=int4-g32-zp", "--draft-model", DRAFT_MODEL)
+    body = {"model": "demo", "prompt": "Once upon a time", "max_tokens": 40, "temperature": 0, "ignore_eos": True}
+    with ServerProcess(*flags) as server:
+        log = server.log()
+        assert "int4-g64 and int4-g32-zp, head int8, embeddings int8, " in log and " bits a weight" in log
+
+        def ask(speculation):
+            answer = http.post(server.url + "/v1/completions", json={**body, "speculation": speculation})
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        alone = ask({"mode": "off"})
+        drafted = ask({"mode": "fixed", "max_tokens": 4, "include_usage": True})
+    assert drafted["choices"][0]["text"] == alone["choices"][0]["text"] and len(alone["choices"][0]["text"]) > 40
+    assert drafted["usage"]["speculation"]["accepted_tokens"] > 0
+
+
+def test_a_quantization_that_cannot_be_is_refused_with_its_name():
+    for flags, cause in ((("--quantization", "int3"), 'must be "none", "int8" or "int4"'),
+                         (("--quantization", "int4", "--quantization-group-size", "100"), "none of 128, 64, 32"),
+                         (("--quantization-overrides", "lm_haed=int8"), "'lm_haed' matches no weight"),
+                         (("--quantization-overrides", "k_proj=int8"), "they are one layer here")):
+        run = subprocess.run([BINARY, "plan", "--model", DEMO_MODEL, *flags], capture_output=True, text=True,
+                             timeout=120)
+        assert run.returncode != 0 and cause in run.stderr, (flags, run.stderr)
