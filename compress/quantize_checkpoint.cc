@@ -199,6 +199,10 @@ class CheckpointQuantizer {
         tensors =
             PlanQuantized(ModuleOfWeight(item.name), item.shape[0], item.shape[1], *item.format);
         ++summary_.num_quantized;
+        const int group = item.format->group;
+        if (group > 0 && item.shape[1] % group != 0) {
+          summary_.uneven.push_back(ModuleOfWeight(item.name));
+        }
       } else {
         RA_ASSIGN_OR_RETURN(const HostTensor tensor, source_->Fetch(item.source, item.shape));
         tensors = {{item.name, DTypeOf(tensor.view), item.shape, tensor.view.NumBytes()}};

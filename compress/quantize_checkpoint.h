@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "kernels/quantize_weights.h"
@@ -27,6 +28,8 @@ struct QuantizedSummary {
   int64_t bytes_before = 0;   // of all tensors
   int64_t bytes_after = 0;
   int num_files = 0;  // of tensors
+  // Weights whose rows are no whole groups: read here, and by no other program we know.
+  std::vector<std::string> uneven = {};
   // The head was the embedding table and now has tensors of its own.
   bool is_untied = false;
 };

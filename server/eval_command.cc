@@ -69,6 +69,7 @@ class Subject {
   std::string Describe() const {
     const KvCacheShape& shape = cache_->shape();
     return Count(transformer_->config().NumWeights()) + " weights, " +
+           WeightsText(plan_.config, plan_.weight_format, plan_.memory) + ", " +
            Bytes(transformer_->weight_bytes()) + " resident, KV cache " +
            std::string(DTypeName(shape.dtype)) + ", " + backend_->info().name;
   }
@@ -146,6 +147,8 @@ Result<std::optional<ServeConfig>> ReferenceConfig(const ServeConfig& model,
                                                    const EvalCommandOptions& options) {
   ServeConfig config = model;
   if (!options.reference.empty()) config.model = options.reference;
+  config.quantization = "none";
+  config.quantization_overrides.clear();
   config.kv_cache_dtype = "auto";
   for (const std::string& given : options.reference_sets) {
     const size_t equals = given.find('=');

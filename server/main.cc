@@ -197,13 +197,17 @@ Command AddQuantize(CLI::App& app) {
       ->add_option("--quantization", options->quantization,
                    "int8, int4, or int4-g32 .. int4-g128-zp: linear layers, head and embeddings")
       ->required();
-  quantize->add_option("--group-size", options->group_size, "of int4: weights that share a scale")
+  quantize
+      ->add_option("--group-size,--quantization-group-size", options->group_size,
+                   "of int4: weights that share a scale")
       ->capture_default_str();
-  quantize->add_flag("--zero-points", options->has_zero_points, "of int4: a zero point a group");
-  quantize->add_option(
-      "--override", options->overrides,
-      "pattern=format of some weights, such as lm_head=int8, down_proj=int4-g32 "
-      "or model.embed_tokens=none; may be given again, the last that matches holds");
+  quantize->add_flag("--zero-points,--quantization-zero-points", options->has_zero_points,
+                     "of int4: a zero point a group");
+  quantize
+      ->add_option("--override,--quantization-overrides", options->overrides,
+                   "pattern=format of some weights, such as lm_head=int8, down_proj=int4-g32 or "
+                   "model.embed_tokens=none; the last that matches holds")
+      ->delimiter(',');
   quantize->add_flag("!--no-clip-search", options->searches_clip,
                      "take each group's range as it is instead of the scale of least error");
   quantize->add_option("--threads", options->num_threads, "0: one per physical core")

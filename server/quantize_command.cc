@@ -58,6 +58,11 @@ Status RunQuantizeCommand(const QuantizeCommandOptions& options, std::ostream& o
   if (summary.is_untied) {
     out << "The head was the embedding table; it has weights of its own now.\n";
   }
+  if (!summary.uneven.empty()) {
+    out << summary.uneven.size() << " weights, " << summary.uneven.front()
+        << " the first, have rows that are no whole groups: other programs may not read them; a "
+           "smaller group or an override to int8 helps.\n";
+  }
   out << "Serve it:    runahead serve --model " << options.output << "\n"
       << "Compare it:  runahead eval --model " << options.output << " --reference " << options.model
       << " --file TEXT\n";

@@ -105,6 +105,36 @@ TEST_F(QuantizeCheckpointTest, EveryWeightIsTheInputsQuantized) {
   }
 }
 
+std::vector<int32_t> Prompt(int count, int vocab) {
+  std::vector<int32_t> ids;
+  for (int i = 0; i < count; ++i) ids.push_back(i * 7919 % vocab);
+  return ids;
+}
+
+// The promise of the whole folder: rounded beforehand or while it loads, a model has the same bits.
+TEST_F(QuantizeCheckpointTest, TheLogitsAreThoseOfQuantizingAtLoad) {
+  WeightFormats mixed = WeightFormat{WeightType::kInt4, 64, false};
+  mixed.rules = {{"down_proj", WeightFormat::kInt8},
+                 {"layers.1.self_attn.*", std::nullopt},
+                 {"model.embed_tokens", std::nullopt}};
+  const WeightFormats all[] = {WeightFormat::kInt8, WeightFormat::kInt4,
+                               WeightFormat{WeightType::kInt4, 32, true}, mixed};
+  for (const char* name : {"llama_gqa", "llama_tied", "llama_mha_f16", "qwen2_bias"}) {
+    for (const WeightFormats& formats : all) {
+      std::filesystem::remove_all(Output());
+      Quantize(name, formats);
+      for (const char* backend : {"cpu", "ref"}) {
+        TestModel at_load(GoldenModel(name),
+                          {.backend = backend, .weights = formats, .kv = DType::kBF16});
+        TestModel written(Output(),
+                          {.backend = backend, .weights = WeightFormat::kBF16, .kv = DType::kBF16});
+        const std::vector<int32_t> ids = Prompt(40, at_load.config().vocab_limit);
+        EXPECT_EQ(at_load.Logits(ids, 128), written.Logits(ids, 128)) << name << " on " << backend;
+      }
+    }
+  }
+}
+
 TEST_F(QuantizeCheckpointTest, ATiedHeadGetsWeightsOfItsOwn) {
   EXPECT_TRUE(Quantize("llama_tied", WeightFormat::kInt8).is_untied);
   const Json config = Json::parse(Contents(Output() + "/config.json"));
@@ -164,6 +194,15 @@ TEST_F(QuantizeCheckpointTest, WhatGoesWithAModelIsCopied) {
   after.erase("quantization_config");
   after["tie_word_embeddings"] = before["tie_word_embeddings"];
   EXPECT_EQ(after, before);
+}
+
+// Its inputs are 32 wide but those of down_proj, which are 48.
+TEST_F(QuantizeCheckpointTest, RowsOfNoWholeGroupsAreListed) {
+  EXPECT_EQ(
+      Quantize("llama_gqa", WeightFormat{WeightType::kInt4, 32, false}).uneven,
+      (std::vector<std::string>{"model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"}));
+  std::filesystem::remove_all(Output());
+  EXPECT_TRUE(Quantize("llama_gqa", WeightFormat::kInt8).uneven.empty());
 }
 
 TEST_F(QuantizeCheckpointTest, ProgressRisesToOne) {

@@ -23,10 +23,14 @@ TEST(EvalCommandTest, AModelAsItIsHasNoReference) {
 TEST(EvalCommandTest, TheReferenceHasFullPrecision) {
   ServeConfig config = Model();
   config.kv_cache_dtype = "bf16";
+  config.quantization = "int4";
+  config.quantization_overrides = {"lm_head=int8"};
   config.threads = 2;
   const auto reference = ReferenceConfig(config, {}).value();
   ASSERT_TRUE(reference.has_value());
   EXPECT_EQ(reference->kv_cache_dtype, "auto");
+  EXPECT_EQ(reference->quantization, "none");
+  EXPECT_TRUE(reference->quantization_overrides.empty());
   EXPECT_EQ(reference->model, config.model);
   EXPECT_EQ(reference->threads, 2);
 }

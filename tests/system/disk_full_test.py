@@ -53,6 +53,14 @@ def test_a_report_where_nothing_can_be_written_is_a_failure():
     assert last_line(result) == "runahead: cannot write /nonexistent/report.json: No such file or directory"
 
 
+def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path):
+    result = run("quantize", "--model", str(DEMO_MODEL), "--output", str(tmp_path / "small"), "--quantization", "int8",
+                 restore_signals=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+    assert result.returncode == 1
+    assert last_line(result) == f"runahead: cannot write {tmp_path}/small.partial/model.safetensors: File too large"
+    assert not list(tmp_path.iterdir())
+
+
 def listening_port(pid):
     """Of the only TCP socket the process listens on; None until there is one."""
     inodes = set()
