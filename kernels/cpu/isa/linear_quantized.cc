@@ -149,14 +149,18 @@ HWY_INLINE void AddBlocks(TileSums<kRows, kPairs>& sums, int64_t num_blocks, con
       VecI part[kRows][kVecs];
       Unroll<kRows * kVecs>([&](auto i)
                                 RA_INLINED { part[i / kVecs][i % kVecs] = hn::Zero(DI()); });
-      Unroll<kBlockSteps>(
-          [&](auto step) RA_INLINED { AddStep<Weights, kRows, kPairs>(part, w, x, step, ahead); });
+      // Few steps at once: more want more registers than there are.
+      constexpr int kUnroll = 2;
+      for (int step = 0; step < kBlockSteps; step += kUnroll) {
+        Unroll<kUnroll>([&](auto u)
+                            RA_INLINED { AddStep<Weights, kRows, kPairs>(part, w, x, u, ahead); });
+        w += kUnroll * Weights::kStepBytes;
+        x.Advance(4 * kUnroll);
+      }
       Unroll<kRows * kVecs>([&](auto i) RA_INLINED {
         VecI& to = sums.of[0][i / kVecs][i % kVecs];
         to = Weights::AddBlockSums(to, part[i / kVecs][i % kVecs]);
       });
-      w += kBlockSteps * Weights::kStepBytes;
-      x.Advance(kBlockK);
     }
   } else {
     // With more rows a step is long enough, and more steps at once want more registers.
