@@ -13,7 +13,7 @@ namespace {
 // octave, seven octaves.
 constexpr int kNumLevels = 16 * 7;
 // With so few sequences every single draft is weighed; with more, those of a level and position
-// together.
+// together, and not less than so many parts of all sequences.
 constexpr size_t kWeighEach = 8;
 constexpr double kAsGood = 0.01;
 
@@ -37,22 +37,25 @@ double CatchUpNow(int num_catch_up) {
 // A counting sort; within a level nearer positions come first, as none can be taken without them.
 void DraftPlanner::Sort(std::span<const DraftSource> sources) {
   std::array<uint32_t, kNumLevels + 1> begin = {};
-  unsorted_.clear();
+  size_t count = 0;
+  for (const DraftSource& source : sources) count += static_cast<size_t>(source.num_drafts);
+  unsorted_.resize(count);
+  candidates_.resize(count);
+  size_t next = 0;
   for (int position = 0; position < kMaxDrafts; ++position) {
     bool is_any = false;
     for (size_t s = 0; s < sources.size(); ++s) {
       if (position >= sources[s].num_drafts) continue;
       const float survival = sources[s].survival[static_cast<size_t>(position)];
       const uint8_t level = LevelOf(survival);
-      unsorted_.push_back(
-          {static_cast<uint16_t>(s), static_cast<uint8_t>(position), level, survival});
+      unsorted_[next++] = {static_cast<uint16_t>(s), static_cast<uint8_t>(position), level,
+                           survival};
       ++begin[level + 1U];
       is_any = true;
     }
     if (!is_any) break;
   }
   for (size_t level = 0; level < kNumLevels; ++level) begin[level + 1] += begin[level];
-  candidates_.resize(unsorted_.size());
   for (const Candidate& candidate : unsorted_) candidates_[begin[candidate.level]++] = candidate;
 }
 
@@ -92,6 +95,8 @@ void DraftPlanner::Weigh(const PlanTerms& terms, std::span<const DraftSource> so
   int num_tokens = 0;
   ends_.clear();
   const bool weighs_each = sources.size() <= kWeighEach;
+  const size_t least = sources.size() / kWeighEach;
+  size_t num_weighed = 0;
   for (size_t c = 0; c < candidates_.size(); ++c) {
     const Candidate& candidate = candidates_[c];
     const DraftSource& source = sources[candidate.source];
@@ -107,10 +112,12 @@ void DraftPlanner::Weigh(const PlanTerms& terms, std::span<const DraftSource> so
       }
     }
     if (num_tokens > terms.max_tokens) return;
-    const bool is_end = c + 1 == candidates_.size() ||
-                        candidates_[c + 1].level != candidate.level ||
+    const bool is_last = c + 1 == candidates_.size();
+    const bool is_end = is_last || candidates_[c + 1].level != candidate.level ||
                         candidates_[c + 1].position != candidate.position;
-    if (!weighs_each && !is_end) continue;
+    const bool is_enough = is_last || c + 1 - num_weighed >= least;
+    if (!weighs_each && !(is_end && is_enough)) continue;
+    num_weighed = c + 1;
     const double rows =
         terms.row_seconds > 0
             ? terms.row_seconds * plan.num_drafts

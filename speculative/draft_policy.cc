@@ -162,6 +162,7 @@ DraftPolicy::Prices DraftPolicy::PricesOf(const PolicyStep& step) const {
                               : (costs_.TargetSeconds(rows + num_sequences, all_context) -
                                  costs_.TargetSeconds(rows, all_context)) /
                                     num_sequences;
+  prices.row = std::max(prices.row, 0.0);  // fewer rows may be known as dearer
   const double pass = costs_.DraftSeconds(num_sequences, context);
   prices.pass = pass / num_sequences;
   prices.catch_up_row = (costs_.DraftSeconds(num_sequences + 64, context) - pass) / 64;
@@ -180,7 +181,7 @@ void DraftPolicy::AddSource(const PolicySequence& sequence, size_t index) {
                           .match_length = offer.match_length,
                           .is_model = !IsLookup(offer.drafter)};
     const double price = prices_.row + (source.is_model ? prices_.pass : 0);
-    const auto least = static_cast<float>(0.5 * price / (prices_.token / price_ratio_));
+    const auto least = static_cast<float>(0.5 * price / prices_.token);
     source.num_drafts = rates_.Survival(
         offer.drafter, offer.match_length, HistoryOf(sequence, offer.drafter),
         std::max(kLeastSurvival, least),

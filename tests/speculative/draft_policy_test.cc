@@ -202,6 +202,35 @@ TEST_F(DraftPolicyTest, CatchesUpOnlyWhereItPays) {
   EXPECT_EQ(choices_[0].num_drafts, 0);
 }
 
+TEST_F(DraftPolicyTest, BelievesAPredictionFromItsFirstToken) {
+  Add({{.drafter = DrafterKind::kPrediction, .max_drafts = kMaxDrafts, .match_length = 0}});
+  ObservePlain();
+  for (int i = 0; i < 4; ++i) ObserveAcceptance(DrafterKind::kNgram, 30, 4);  // rows cost little
+  EXPECT_EQ(Decide()[0].drafter, DrafterKind::kPrediction);
+  EXPECT_GE(choices_[0].num_drafts, 6);
+}
+
+// Two of sixteen have little to catch up with; passes for them alone would not pay, and for all the
+// prompts of the others are too long.
+TEST_F(DraftPolicyTest, CatchesUpWhereItPaysForAllTogether) {
+  for (int i = 0; i < 16; ++i) {
+    PolicySequence& sequence = Add({kModel});
+    sequence.num_missing = i < 2 ? 40 : 4000;
+    sequence.num_left = 40;
+  }
+  ObservePlain();
+  for (int i = 0; i < 30; ++i) ObserveAcceptance(DrafterKind::kModel, 0, 4);
+  const std::vector<DraftPass> passes = {
+      {.num_rows = 16, .num_sequences = 16, .time = milliseconds(5)},
+      {.num_rows = 512, .num_sequences = 1, .time = milliseconds(500)}};
+  policy_.Observe({.passes = passes});
+  for (const DraftChoice& choice : Decide()) EXPECT_EQ(choice.num_catch_up, 0);
+  for (PolicySequence& sequence : sequences_) sequence.num_missing = 40;
+  int num_catching_up = 0;
+  for (const DraftChoice& choice : Decide()) num_catching_up += choice.num_catch_up > 0;
+  EXPECT_GE(num_catching_up, 14);
+}
+
 // A useless draft model costs no more than 3 % of the first 100 steps, and next to nothing later.
 TEST(DraftPolicy, GivesUpAUselessDraftModel) {
   DraftPolicy policy{CostModel()};
