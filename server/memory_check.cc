@@ -109,7 +109,7 @@ Result<DraftModelPlan> PlanSelf(const Backend& backend, const ModelSettings& set
   RA_ASSIGN_OR_RETURN(const WeightFormat int4, Int4Format(settings.quantization));
   draft.weight_format = plan.weight_format;
   draft.weight_format.quantized = int4;
-  draft.weight_format.rules.clear();
+  draft.weight_format.rules = {{"model.embed_tokens", std::nullopt}};  // the target's table
   if (plan.weight_format.quantized && plan.weight_format.quantized->type == WeightType::kInt4) {
     return InvalidArgument(
         "drafters: self drafts with an INT4 copy of the model, which is INT4 already; take a "
