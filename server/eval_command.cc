@@ -66,6 +66,8 @@ class Subject {
             .vocab = transformer_->config().vocab_limit};
   }
 
+  bool is_stored_quantized() const { return !plan_.config.quantized.empty(); }
+
   std::string Describe() const {
     const KvCacheShape& shape = cache_->shape();
     return Count(transformer_->config().NumWeights()) + " weights, " +
@@ -182,6 +184,9 @@ Status RunEvalCommand(const ServeConfig& config, const EvalCommandOptions& optio
   std::cerr << "model " << config.model << ": " << subject->Describe() << "\n";
   if (beside != nullptr)
     std::cerr << "reference " << other->model << ": " << beside->Describe() << "\n";
+  if (beside == nullptr && !options.no_reference && subject->is_stored_quantized()) {
+    std::cerr << "This checkpoint is stored quantized: --reference names the one it was made of.\n";
+  }
   std::cerr << options.text_file << ": " << ids.size() << " tokens, windows of " << window
             << ", each token after at least " << window - stride << " others (or all there are)\n";
   const EvalModel reference_view = beside != nullptr ? beside->view() : EvalModel();
