@@ -16,7 +16,6 @@ std::optional<int64_t> ToInteger(double value) {
 }
 
 Value FilterInt(Runtime& runtime, const Value& self, const Bound& arguments) {
-  const Value fallback = arguments.Has(0) ? arguments[0] : Value(int64_t{0});
   const auto base = static_cast<int>(arguments.Int(runtime, 1, 10));
   if (base < 2 || base > 36) return runtime.Fail("int() needs a base from 2 to 36");
   std::optional<int64_t> result;
@@ -31,7 +30,8 @@ Value FilterInt(Runtime& runtime, const Value& self, const Bound& arguments) {
   } else if (self.IsUndefined()) {
     return runtime.Fail(self.undefined_reason());
   }
-  return result ? Value(*result) : fallback;
+  if (result) return Value(*result);
+  return arguments.Has(0) ? arguments[0] : Value(int64_t{0});
 }
 
 Value FilterFloat(Runtime& runtime, const Value& self, const Bound& arguments) {
