@@ -22,7 +22,7 @@ namespace runahead {
 // Activations are f32 or bf16; norm gains and biases are f32. An op accumulates in f32 and rounds
 // once, when it stores.
 struct EmbedArgs {
-  TensorView table;              // [V, H] f32 or bf16
+  TensorView table;              // [V, H] f32, bf16 or quantized rows
   std::span<const int32_t> ids;  // [T], all in [0, V)
   TensorView out;                // [T, H] activation dtype
 };
@@ -31,7 +31,7 @@ struct RmsNormArgs {
   TensorView x;                 // [T, H]
   const float* gain = nullptr;  // [H]
   float eps = 0;
-  TensorView y;  // [T, H] f32 or bf16: the next layer's input format
+  TensorView y;  // [T, H] in the next layer's input format
 };
 
 // residual += x, then y = norm(residual).
