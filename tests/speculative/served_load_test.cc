@@ -18,13 +18,15 @@ namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr unsigned kNumSeeds = 3;
+constexpr double kLuck = 0.03;  // that a mean of so few may have had
 #else
 constexpr unsigned kNumSeeds = 12;
+constexpr double kLuck = 0;
 #endif
 
 // Means over the seeds: of tokens per second, against no drafts and against the best fixed k.
-constexpr double kLeastOfOff = 0.97;
-constexpr double kLeastOfBest = 0.95;
+constexpr double kLeastOfOff = 0.97 - kLuck;
+constexpr double kLeastOfBest = 0.95 - kLuck;
 // Of a single load of a single seed, against no drafts. Where some of a few requests draft well and
 // others badly the former end first, and the rest is a small batch, which is slow for its size.
 constexpr double kLeastOfOffOnce = 0.88;
