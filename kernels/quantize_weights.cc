@@ -135,15 +135,18 @@ Grid ChooseGrid(const float* w, int64_t count, WeightFormat format, bool search)
   if (range.magnitude() < kLeastMagnitude) return ZeroGrid(format);
   if (!search) return GridFor(range, format, 1);
   Grid best;
+  bool has_best = false;
   float least = std::numeric_limits<float>::infinity();
   int since_best = 0;
   for (int i = 0; i < kNumShares && since_best < kPatience; ++i) {
     const float share = kWidestShare - static_cast<float>(i) * kShareStep;
     const Grid grid = GridFor(range, format, share);
+    if (!std::isfinite(grid.scale)) continue;  // more than f32 holds was to be covered
     const float error = SquaredError(w, count, grid);
     ++since_best;
-    if (i > 0 && !(error < least)) continue;
+    if (has_best && !(error < least)) continue;
     best = grid;
+    has_best = true;
     least = error;
     since_best = 0;
   }

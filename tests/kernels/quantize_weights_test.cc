@@ -201,17 +201,18 @@ TEST(QuantizeWeightsTest, TakesRowsThatAreAView) {
 
 TEST(QuantizeWeightsTest, ExtremesStayWhatTheyAre) {
   for (const WeightFormat format : AllFormats()) {
-    Tensor weights(DType::kF32, {5, 40});  // row 0: zeros
+    Tensor weights(DType::kF32, {6, 40});  // row 0: zeros
     for (int64_t i = 0; i < 40; ++i) {
       weights.set(1, i, 1e-38);             // too small to matter
       weights.set(2, i, i == 3 ? 2.5 : 0);  // one value
       weights.set(3, i, i % 2 == 0 ? 1e38 : -1e38);
       weights.set(4, i, i == 39 ? -0.25 : 0.25);
+      weights.set(5, i, i < 20 ? 3.2e38 : 0);  // the widest range tried is beyond f32
     }
     const auto matrix = QuantizeWeights(weights.view(), format, {}).value();
     EXPECT_EQ(Row(matrix, 0), std::vector<float>(40)) << NameOf(format);
     EXPECT_EQ(Row(matrix, 1), std::vector<float>(40)) << NameOf(format);
-    for (int64_t r = 2; r < 5; ++r) {
+    for (int64_t r = 2; r < 6; ++r) {
       const std::vector<float> row = Row(matrix, r);
       for (int64_t i = 0; i < 40; ++i) {
         const double w = weights.at(r, i);
