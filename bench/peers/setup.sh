@@ -37,7 +37,9 @@ launcher=()
 if command -v ccache > /dev/null; then
   launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
-native=(-DGGML_NATIVE=ON -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DGGML_CCACHE=OFF "${launcher[@]}")
+# -w: with some compilers their warnings are most of the log, and of another project nobody mends them here.
+native=(-DGGML_NATIVE=ON -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DGGML_CCACHE=OFF -DCMAKE_C_FLAGS=-w
+        -DCMAKE_CXX_FLAGS=-w "${launcher[@]}")
 
 pinned() { sed -n "s/^$1==//p" "$here/requirements.txt"; }
 
