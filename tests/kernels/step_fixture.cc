@@ -297,12 +297,12 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
     const Stored& k = KeyAt(sequence, kv_head, p);
     double dot = 0;
     double size = 0;
-    double rounding = 0;  // of an INT8 cache: of the key, and of the query to 16256 levels
+    double rounding = 0;  // of an INT8 cache: of the key and of the query
     for (size_t i = 0; i < dim; ++i) {
       dot += q[i] * k.value[i];
       size += std::abs(q[i] * k.value[i]);
       rounding += std::abs(q[i]) * k.slack[i];
-      if (is_int8) rounding += std::abs(k.value[i]) * (0.5 + 1e-3) * largest_q / 16256;
+      if (is_int8) rounding += std::abs(k.value[i]) * (0.5 + 1e-3) * largest_q / 127;
     }
     scores.push_back(dot * double{scale_});
     const double off = 2 * u + static_cast<double>(dim + 4) * kEpsF32;

@@ -28,8 +28,7 @@ struct Scratch {
   float* out;           // [32, D]
   float* score_scale;   // [32] what scores are multiplied by, log2 e included
   float* weight_scale;  // INT8: what a unit of weight stands for
-  int32_t* hi_bias;     // INT8: what biased keys add to the sums of each digit, negated
-  int32_t* lo_bias;
+  int32_t* bias;        // INT8: what biased keys add to a vector's sums, negated
   float* tile_max;
   float* tile_sum;
   float* max;
@@ -51,9 +50,8 @@ HWY_INLINE Scratch Cut(const AttentionSlice& s) {
   c.out = c.tile_out + n * c.width;
   c.score_scale = c.out + n * c.width;
   c.weight_scale = c.score_scale + n;
-  c.hi_bias = reinterpret_cast<int32_t*>(c.weight_scale + n);
-  c.lo_bias = c.hi_bias + n;
-  c.tile_max = reinterpret_cast<float*>(c.lo_bias + n);
+  c.bias = reinterpret_cast<int32_t*>(c.weight_scale + n);
+  c.tile_max = reinterpret_cast<float*>(c.bias + n);
   c.tile_sum = c.tile_max + n;
   c.max = c.tile_sum + n;
   c.sum = c.max + n;

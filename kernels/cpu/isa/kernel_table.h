@@ -83,9 +83,9 @@ struct AttentionSlice {
 // `static` keeps each build's copy its own.
 static constexpr int64_t AttentionScratchFloats(int64_t head_dim) {
   // Per query vector: q, tile output and output of D each (to whole vectors), scores and weights of
-  // a tile, ten single values. And a tile's scales.
+  // a tile, nine single values. And a tile's scales.
   const int64_t width = (head_dim + 15) / 16 * 16;
-  return kMaxQueryVectors * (3 * width + 2 * kTileKeys + 10) + 2 * kTileKeys;
+  return kMaxQueryVectors * (3 * width + 2 * kTileKeys + 9) + 2 * kTileKeys;
 }
 
 // How the cpu backend orders one block of one KV head (the order within a block is the backend's
