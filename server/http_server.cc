@@ -125,13 +125,14 @@ Status HttpServer::State::Bind() {
 
 asio::awaitable<void> HttpServer::State::AcceptLoop() {
   asio::steady_timer pause(control);
-  while (acceptor.is_open()) {
+  for (;;) {
     error_code error;
     tcp::socket socket = co_await acceptor.async_accept(
         asio::make_strand(SessionExecutor(io)), asio::redirect_error(asio::use_awaitable, error));
+    if (!acceptor.is_open()) break;  // whoever came in meanwhile would be told nothing
     if (!error) {
       Admit(std::move(socket));
-    } else if (acceptor.is_open()) {
+    } else {
       // Out of file descriptors, most likely: connections wait in the backlog until some are
       // closed.
       pause.expires_after(std::chrono::milliseconds(50));
@@ -222,7 +223,7 @@ void HttpServer::Serve(const Router& router, const HttpGate& gate) {
 void HttpServer::StartDraining() {
   state_->context.is_draining = true;
   asio::post(state_->control, [state = state_.get()] {
-    for (const auto& session : state->sessions) session->CloseWhenIdle();
+    for (const auto& session : state->sessions) session->CloseWhenIdle(false);
   });
 }
 
@@ -235,6 +236,7 @@ void HttpServer::Stop(std::chrono::milliseconds grace) {
     error_code ignored;
     state->acceptor.close(ignored);
     state->on_empty = [&empty] { empty.set_value(); };
+    for (const auto& session : state->sessions) session->CloseWhenIdle(true);
     if (state->sessions.empty()) std::exchange(state->on_empty, nullptr)();
   };
   asio::post(state_->control, stop_listening);

@@ -67,9 +67,10 @@ void HttpSession::Close() {
   });
 }
 
-void HttpSession::CloseWhenIdle() {
-  asio::post(strand_, [self = shared_from_this()] {
+void HttpSession::CloseWhenIdle(bool though_new) {
+  asio::post(strand_, [self = shared_from_this(), though_new] {
     self->closes_when_idle_ = true;
+    if (though_new) self->is_new_ = false;
     self->Notify();
   });
 }
@@ -159,6 +160,7 @@ HttpSession::Task HttpSession::Converse() {
     const bool has_request = co_await ReadRequest(request);
     if (!has_request) break;
     const bool goes_on = co_await Answer(std::move(request));
+    is_new_ = false;
     if (!goes_on) break;
   }
   co_await Linger();
@@ -193,7 +195,8 @@ HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
       has_begun = true;
       SetDeadline(timeouts.header);
     }
-    if (is_gone_ || (!has_begun && (closes_when_idle_ || has_timed_out_))) co_return false;
+    const bool must_close = closes_when_idle_ && !is_new_;
+    if (is_gone_ || (!has_begun && (must_close || has_timed_out_))) co_return false;
     if (has_timed_out_) {
       HttpResponse late = ErrorResponse({StatusCode::kInvalidArgument,
                                          "The request did not arrive in time.",

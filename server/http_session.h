@@ -48,9 +48,10 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   // Runs until the connection ends, then calls `done` on the strand.
   void Start(std::function<void()> done);
 
-  // Any thread: closes the connection, at once or as soon as no answer is out.
+  // Any thread: closes the connection, at once or as soon as no answer is out. One that has had no
+  // answer yet is idle only with `though_new`: its first request may be under way.
   void Close();
-  void CloseWhenIdle();
+  void CloseWhenIdle(bool though_new);
 
  private:
   using Task = boost::asio::awaitable<void>;
@@ -103,6 +104,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool has_timed_out_ = false;
   bool is_ready_ = false;  // the pending reply has something to say
   bool closes_when_idle_ = false;
+  bool is_new_ = true;      // no request has been answered, and it may stay until one is
   bool is_silent_ = false;  // nothing was sent for as long as keep_alive says
   std::chrono::steady_clock::time_point last_write_;
   boost::system::error_code write_error_;

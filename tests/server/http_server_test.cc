@@ -81,6 +81,23 @@ TEST_F(HttpServerTest, DrainingClosesConnectionsAfterTheirAnswers) {
       << "probes still get an answer";
 }
 
+TEST_F(HttpServerTest, DrainingLetsANewConnectionAskOnce) {
+  Start();
+  TestClient known(port());
+  known.Send(kGetQuick);
+  known.ReadAnswer();
+  TestClient fresh(port());
+  while (server_->num_connections() < 2) std::this_thread::yield();
+  server_->StartDraining();
+  EXPECT_EQ(known.ReadAll(), "");  // so the others have been told too
+  fresh.Send(kGetQuick);
+  EXPECT_NE(fresh.ReadAll().find("Connection: close"), std::string::npos);
+
+  TestClient silent(port());
+  server_->Stop(std::chrono::hours(1));
+  EXPECT_EQ(silent.ReadAll(), "") << "the end waits for nobody who asked for nothing";
+}
+
 TEST_F(HttpServerTest, StopWaitsForTheAnswersThatAreOut) {
   Start();
   TestClient client(port());
