@@ -24,8 +24,11 @@ namespace runahead::cpu::RA_ISA {
 namespace {
 
 // Rows of x in one tile: as many as the registers hold beside the weights (24 sums, 2 weights, 1 x,
-// 2 masks of 32 registers); fewer where a block has sums of its own.
-#if HWY_MAX_BYTES == 64
+// 2 masks of 32 registers); fewer where a block has sums of its own. Sanitizers would take minutes
+// to compile large ones, and find in small ones what there is to find.
+#if defined(RA_SMALL_TILES)
+constexpr int kMaxRows = 3;
+#elif HWY_MAX_BYTES == 64
 constexpr int kMaxRows = kHasDot ? 12 : 6;
 #elif HWY_ARCH_X86
 constexpr int kMaxRows = 4;
