@@ -53,11 +53,12 @@ function(runahead_compile_tests_fast target)
     file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cc "int main() { return 0; }\n")
     add_executable(runahead_test_headers EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/test_headers.cc)
     target_link_libraries(runahead_test_headers PRIVATE runahead_options GTest::gmock)
-    target_compile_options(runahead_test_headers PRIVATE -O0)
+    target_compile_options(runahead_test_headers PRIVATE -O0 -pthread)
     target_precompile_headers(runahead_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <algorithm> <chrono>
                               <functional> <map> <memory> <optional> <random> <span> <string> <vector>)
   endif()
-  target_compile_options(${target} PRIVATE -O0)
+  # -pthread comes with some libraries only (gRPC), and headers parsed without it do not fit.
+  target_compile_options(${target} PRIVATE -O0 -pthread)
   target_precompile_headers(${target} REUSE_FROM runahead_test_headers)
 endfunction()
 
