@@ -1,8 +1,11 @@
 #include "server/http_routes.h"
 
+#include <latch>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "gtest/gtest.h"
 
@@ -39,9 +42,17 @@ TEST_F(HttpRoutesTest, AServingEngineIsHealthyAndReady) {
 }
 
 TEST_F(HttpRoutesTest, ADrainingEngineIsHealthyButNotReady) {
+  std::latch may_go_on(1);  // an engine without requests would have drained before it is asked
+  tiny_.reciter.before_run = [&] { may_go_on.wait(); };
+  auto request = std::make_unique<Request>();
+  request->prompt = {1};
+  auto stream = tiny_.engine->Submit(std::move(request));
+  ASSERT_TRUE(stream.ok());
   tiny_.engine->Drain(kNoDeadline);
   EXPECT_EQ(Get("/health").status, 200);
   EXPECT_EQ(Get("/ready").status, 503);
+  may_go_on.count_down();
+  while (!(*stream)->finished()) (*stream)->Wait();
 }
 
 TEST_F(HttpRoutesTest, AFailedEngineIsNeither) {
