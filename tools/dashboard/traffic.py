@@ -1,7 +1,6 @@
 """Mixed traffic for a server, so that every panel has something to show: chats of many kinds, long shared beginnings,
 streams that clients leave, deadlines that pass, requests that are refused."""
 
-import itertools
 import random
 import ssl
 import threading
@@ -25,7 +24,7 @@ class Traffic:
         self._is_over = threading.Event()
         self._active = 0
         self._threads = [threading.Thread(target=self._client, args=(i,)) for i in range(num_clients)]
-        self._counts = {name: itertools.count() for name in WEIGHTS}
+        self._lock = threading.Lock()  # of num_sent
         self.num_sent = {name: 0 for name in WEIGHTS}
         self.unexpected: list[str] = []  # answers nobody should get, and what broke
 
@@ -57,7 +56,8 @@ class Traffic:
                     getattr(self, "_" + kind)(client, dice)
                 except httpx.HTTPError as error:
                     self.unexpected.append(f"{kind}: {error!r}")
-                self.num_sent[kind] = next(self._counts[kind]) + 1
+                with self._lock:
+                    self.num_sent[kind] += 1
                 self._is_over.wait(self._pause * dice.uniform(0.5, 1.5))
 
     def _chat(self, content: str, **fields) -> dict:
@@ -93,7 +93,7 @@ class Traffic:
 
     def _too_late(self, client: httpx.Client, dice: random.Random) -> None:
         body = self._chat(dice.choice(QUESTIONS), timeout=0.002, max_tokens=400, ignore_eos=True)
-        self._post(client, body, 504, 429, 200)
+        self._post(client, body, 504, 429)
 
     def _refused(self, client: httpx.Client, dice: random.Random) -> None:
         wrong = {400: {"temperature": -1}, 404: {"model": "nobody"}}
