@@ -55,6 +55,17 @@ def color_of(panel: Panel, legend: str, index: int) -> str:
     return NAMED.get(color, color)
 
 
+def with_palette(image: Image.Image) -> Image.Image:
+    """256 colours, a third of the bytes. Chosen by how many pixels have them, but the page's own come first: few pixels are
+    text."""
+    own = [BACKGROUND, SURFACE, BORDER, TEXT, FAINT, GRID, *NAMED.values(), *PALETTE]
+    fixed = [int(color[i:i + 2], 16) for color in dict.fromkeys(own) for i in (1, 3, 5)]
+    common = image.quantize(256 - len(fixed) // 3, method=Image.Quantize.MEDIANCUT).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((fixed + common)[:768])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 class Picture:
     def __init__(self, rows: list[Row], lines: dict[str, list[Line]], note: str):
         self._placed, self._lines = place(rows), lines
@@ -73,9 +84,7 @@ class Picture:
                 self._panel(item, left, top, item.width * COLUMN - GAP, item.height * UNIT - GAP)
         buffer = io.BytesIO()
         self._figure.savefig(buffer, facecolor=BACKGROUND)
-        # 128 colours are enough for a dark page, and a third of the bytes.
-        image = Image.open(buffer).convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        image.save(path, optimize=True)
+        with_palette(Image.open(buffer).convert("RGB")).save(path, optimize=True)
 
     def _text(self, x: float, y: float, text: str, size: float, color=TEXT, ha="left", va="center", weight="normal"):
         self._figure.text(x / self._width, 1 - y / self._height, text, fontsize=size * 0.8, color=color, ha=ha, va=va,
@@ -153,16 +162,16 @@ class Picture:
         axes.xaxis.set_major_formatter(lambda seconds, _: f"{int(seconds) // 60}:{int(seconds) % 60:02d}")
 
     def _legend(self, panel: Panel, lines: list[Line], colors: list[str], left, y, width) -> None:
-        x = left + 14
+        x, size = left + 14, 10 if len(lines) <= 4 else 9
         for (legend, points), color in zip(lines, colors):
             last = [value for _, value in points if math.isfinite(value)][-1]
             text = f"{legend}  {text_of(last, panel.unit)}" if len(lines) <= 3 else legend
-            length = 22 + 6.3 * len(text)
+            length = 20 + (0.6 if size == 10 else 0.56) * size * len(text)
             if x + length > left + width:
                 break
             self._text(x, y - 1, "▬", size=11, color=color)
-            self._text(x + 16, y, text, size=10, color=FAINT)
-            x += length + 8
+            self._text(x + 16, y, text, size=size, color=FAINT)
+            x += length + (10 if size == 10 else 3)
 
     def _bars(self, panel: Panel, lines: list[Line], left, top, width, height) -> None:
         axes = self._axes(left + 14, top + 52, width - 28, height - 84)
@@ -171,7 +180,7 @@ class Picture:
         axes.bar(at, [panel.highest or max(values)] * len(lines), width=0.72, color="#22252b")
         axes.bar(at, values, width=0.72, color=[RED_TO_GREEN(value / (panel.highest or 1)) for value in values])
         for x, value in zip(at, values):
-            axes.text(x, (panel.highest or max(values)) * 1.03, text_of(value, panel.unit), ha="center", va="bottom",
+            axes.text(x, (panel.highest or max(values)) * 1.03, f"{value * 100:.0f}%", ha="center", va="bottom",
                       fontsize=8.5, color=TEXT)
         axes.set_xticks(at, [legend for legend, _ in lines])
         axes.set_yticks([])
@@ -189,7 +198,7 @@ class Picture:
         shown = np.ma.masked_less_equal(cells[low:high], 1e-9)
         edges = [bounds[low - 1] if low else bounds[0] / 2] + bounds[low:high]
         axes.pcolormesh(times + [times[-1] + times[1] - times[0]], np.arange(len(edges)), shown, cmap=HEAT,
-                        norm=LogNorm(max(float(shown.min()), 0.02), float(shown.max())), edgecolors=SURFACE, linewidth=0.3)
+                        norm=LogNorm(max(float(shown.min()), 0.02), float(shown.max())), rasterized=True)
         ticks = range(0, len(edges), max(1, len(edges) // 6))
         axes.set_yticks(list(ticks), [text_of(edges[i], "s") for i in ticks])
         axes.set_xlim(times[0], times[-1])
