@@ -14,9 +14,9 @@ namespace runahead {
 
 // What runahead_build_info says.
 struct BuildInfo {
-  std::string version;
-  std::string backend;
-  std::string quantization;
+  std::string version = {};
+  std::string backend = {};
+  std::string quantization = {};
 };
 
 // What is known of a model besides its counts.
@@ -24,9 +24,9 @@ struct ModelFacts {
   int max_context = 0;  // tokens
   int max_queue = 0;    // requests
   int block_size = 0;   // tokens
-  std::string cache_dtype;
+  std::string cache_dtype = {};
   bool has_prefix_cache = false;
-  std::function<EngineHealth()> health;  // lock-free; without one no state is exported
+  std::function<EngineHealth()> health = {};  // lock-free; without one no state is exported
 };
 
 // Whose names the series carry: ours, or ours and vLLM's beside them.
