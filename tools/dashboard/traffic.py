@@ -12,7 +12,7 @@ QUESTIONS = ["Count from 3 to 9.", "What is the opposite of hot?", "What is 37 p
              "Spell the word elephant.", "Tell me a short story.", "Name three colours.", "What is 12 times 3?"]
 LINES = [f"Line {i}: the red fox and the old dog sat by the river, and the red fox sang song {i}." for i in range(20)]
 COPY = "Say this again: the red fox and the old dog sat by the river and the red fox sang."
-WEIGHTS = {"ask": 8, "copy": 3, "shared_beginning": 4, "sample": 3, "choices": 1, "leave": 2, "too_late": 1, "refused": 1}
+WEIGHTS = {"ask": 12, "copy": 5, "shared_beginning": 6, "sample": 5, "choices": 2, "leave": 2, "too_late": 1, "refused": 1}
 
 
 class Traffic:
