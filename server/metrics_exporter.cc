@@ -164,8 +164,8 @@ struct MetricsExporter::Registry final : prometheus::Collectable {
   }
 
   BuildInfo build;
-  MetricsDialect dialect;
-  int64_t since_unix_seconds;
+  MetricsDialect dialect = MetricsDialect::kNative;
+  int64_t since_unix_seconds = 0;
   std::vector<Model> models;
 };
 
