@@ -41,6 +41,12 @@ int ActiveRequest::NumTokens() const {
   return total;
 }
 
+int ActiveRequest::NumTokensOfLongest() const {
+  int longest = 0;
+  for (const ActiveChoice& choice : choices) longest = std::max(longest, choice.num_tokens);
+  return longest;
+}
+
 TimePoint ActiveRequest::LastToken() const {
   TimePoint last;
   for (const ActiveChoice& choice : choices) last = std::max(last, choice.last_token);

@@ -54,8 +54,9 @@ struct ActiveRequest {
   // The request's outcome, once all its choices are over: the worst of theirs.
   FinishReason Outcome() const;
   bool AllCut() const;
-  int NumTokens() const;        // of all choices
-  TimePoint LastToken() const;  // of all choices
+  int NumTokens() const;           // of all choices
+  int NumTokensOfLongest() const;  // choice
+  TimePoint LastToken() const;     // of all choices
 };
 
 using ActiveRequests = std::unordered_map<RequestId, std::unique_ptr<ActiveRequest>>;

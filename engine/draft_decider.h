@@ -16,6 +16,7 @@ class DraftDecider {
   virtual void Observe(const StepOutcome& outcome) = 0;
   // What the ledger says.
   virtual double loss_seconds() const { return 0; }
+  virtual double booked_seconds() const { return 0; }
   virtual bool allows_drafts() const { return true; }
 };
 

@@ -309,7 +309,7 @@ void EngineLoop::CountTokens(ActiveRequest& request, const SequenceProgress& pro
   if (choice.num_tokens > 0) {
     ledger_.CountGap(now - choice.last_token, progress.num_emitted);
   } else if (progress.num_emitted > 1) {
-    ledger_.CountGap({}, progress.num_emitted - 1);
+    ledger_.CountFirstGap(progress.num_emitted - 1);
   }
   choice.num_tokens += progress.num_emitted;
   choice.last_token = now;

@@ -83,23 +83,31 @@ struct MetricsSnapshot {
   HistogramCounts prefill_seconds;
   HistogramCounts decode_seconds;
   HistogramCounts ttft_seconds;
-  HistogramCounts inter_token_seconds;
+  HistogramCounts inter_token_seconds;  // per token: those of one step share its gap
+  HistogramCounts inter_chunk_seconds;  // per step that gave a choice more tokens
+  HistogramCounts inference_seconds;    // prefill and decode of one request
+  HistogramCounts token_seconds;        // mean time per token after the first, of one request
   HistogramCounts e2e_seconds;
   HistogramCounts step_seconds;
   HistogramCounts batch_sequences;  // sequences per step
   HistogramCounts batch_tokens;     // rows per step
   HistogramCounts host_seconds;     // of a step outside the runner
   HistogramCounts request_prompt_tokens;
+  HistogramCounts request_computed_tokens;  // of the prompt: those no prefix served
   HistogramCounts request_generated_tokens;
+  HistogramCounts request_longest_tokens;  // of the longest choice
+  HistogramCounts request_max_tokens;      // asked for
+  HistogramCounts request_choices;         // likewise
 
   std::array<DrafterCounts, kNumDrafterKinds> drafters;  // by DrafterKind
-  uint64_t draft_catch_up_tokens = 0;   // rows the draft model ran to come level with the target
-  HistogramCounts draft_seconds;        // of a step that drafted or caught up: its drafters
-  HistogramCounts verify_seconds;       // of a step with drafts: the target's run
-  HistogramCounts tokens_per_run;       // emitted by one sequence in one target step
-  double draft_length = 0;              // mean k over the sequences of the last decode step
-  double speculation_loss_seconds = 0;  // the ledger's balance; negative: time gained
-  bool speculation_rests = false;       // the ledger forbids drafts for now
+  uint64_t draft_catch_up_tokens = 0;     // rows the draft model ran to come level with the target
+  HistogramCounts draft_seconds;          // of a step that drafted or caught up: its drafters
+  HistogramCounts verify_seconds;         // of a step with drafts: the target's run
+  HistogramCounts tokens_per_run;         // emitted by one sequence in one target step
+  double draft_length = 0;                // mean k over the sequences of the last decode step
+  double speculation_loss_seconds = 0;    // the ledger's balance; negative: time gained
+  double speculation_booked_seconds = 0;  // decode time that balance is about; only grows
+  bool speculation_rests = false;         // the ledger forbids drafts for now
 
   // How requests cross from Submit to the engine's queue; Snapshot() adds the difference to
   // waiting.
@@ -107,6 +115,9 @@ struct MetricsSnapshot {
   uint64_t admitted = 0;   // of those, taken over by the engine thread
 
   MetricsSnapshot();
+
+  // Blocks held by sequences over all blocks.
+  double Utilization() const;
 
   // The right side of the invariant above.
   uint64_t Accounted() const;

@@ -17,6 +17,7 @@ class PolicyDecider final : public DraftDecider {
   }
   void Observe(const StepOutcome& outcome) override { policy_.Observe(outcome); }
   double loss_seconds() const override { return policy_.ledger().loss_seconds(); }
+  double booked_seconds() const override { return policy_.ledger().decode_seconds(); }
   bool allows_drafts() const override { return policy_.ledger().allows_drafts(); }
 
  private:

@@ -322,6 +322,7 @@ void Speculator::FillGauges(EngineGauges& gauges) const {
   if (!is_on()) return;
   gauges.draft_length = draft_length_;
   gauges.speculation_loss_seconds = decider_->loss_seconds();
+  gauges.speculation_booked_seconds = decider_->booked_seconds();
   gauges.speculation_rests = !decider_->allows_drafts();
 }
 

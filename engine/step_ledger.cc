@@ -22,14 +22,20 @@ void StepLedger::CountGap(Duration gap, int count) {
 void StepLedger::CountOutcome(const ActiveRequest& request, FinishReason outcome,
                               RequestPhase phase, TimePoint now) {
   const RequestTimings& timings = request.timings;
-  outcomes_.push_back({.reason = outcome,
-                       .phase = phase,
-                       .e2e_seconds = Seconds(now - timings.submitted),
-                       .decode_seconds = request.has_token()
-                                             ? Seconds(request.LastToken() - timings.first_token)
-                                             : -1,
-                       .prompt_tokens = request.num_prompt_tokens,
-                       .generated_tokens = request.NumTokens()});
+  outcomes_.push_back(
+      {.reason = outcome,
+       .phase = phase,
+       .e2e_seconds = Seconds(now - timings.submitted),
+       .decode_seconds =
+           request.has_token() ? Seconds(request.LastToken() - timings.first_token) : -1,
+       .inference_seconds =
+           request.has_token() ? Seconds(request.LastToken() - timings.scheduled) : -1,
+       .prompt_tokens = request.num_prompt_tokens,
+       .cached_tokens = request.num_cached_tokens,
+       .generated_tokens = request.NumTokens(),
+       .longest_tokens = request.NumTokensOfLongest(),
+       .max_tokens = request.request->max_tokens,
+       .num_choices = request.request->num_choices});
 }
 
 void StepLedger::CountStep(int num_sequences, int num_tokens, Duration total, Duration host) {
@@ -59,7 +65,9 @@ void StepLedger::Book(MetricsSnapshot& counts) const {
   }
   for (const Gap& gap : gaps_) {
     counts.inter_token_seconds.Observe(gap.seconds, static_cast<uint64_t>(gap.count));
+    counts.inter_chunk_seconds.Observe(gap.seconds * gap.count);
   }
+  counts.inter_token_seconds.Observe(0, together_);
   for (const Outcome& outcome : outcomes_) BookOutcome(outcome, counts);
   for (const Step& step : steps_) {
     ++counts.steps;
@@ -111,9 +119,19 @@ void StepLedger::BookOutcome(const Outcome& outcome, MetricsSnapshot& counts) {
       RA_CHECK(false, "a request ends with a reason");
   }
   counts.e2e_seconds.Observe(outcome.e2e_seconds);
-  if (outcome.decode_seconds >= 0) counts.decode_seconds.Observe(outcome.decode_seconds);
+  if (outcome.decode_seconds >= 0) {
+    counts.decode_seconds.Observe(outcome.decode_seconds);
+    counts.inference_seconds.Observe(outcome.inference_seconds);
+  }
+  if (outcome.longest_tokens > 1) {
+    counts.token_seconds.Observe(outcome.decode_seconds / (outcome.longest_tokens - 1));
+  }
   counts.request_prompt_tokens.Observe(outcome.prompt_tokens);
+  counts.request_computed_tokens.Observe(outcome.prompt_tokens - outcome.cached_tokens);
   counts.request_generated_tokens.Observe(outcome.generated_tokens);
+  counts.request_longest_tokens.Observe(outcome.longest_tokens);
+  counts.request_max_tokens.Observe(outcome.max_tokens);
+  counts.request_choices.Observe(outcome.num_choices);
 }
 
 void StepLedger::BookGauges(const EngineGauges& gauges, MetricsSnapshot& counts) {
@@ -127,11 +145,12 @@ void StepLedger::BookGauges(const EngineGauges& gauges, MetricsSnapshot& counts)
   counts.prefix_hit_tokens = gauges.prefix_hit_tokens;
   counts.draft_length = gauges.draft_length;
   counts.speculation_loss_seconds = gauges.speculation_loss_seconds;
+  counts.speculation_booked_seconds = gauges.speculation_booked_seconds;
   counts.speculation_rests = gauges.speculation_rests;
 }
 
 void StepLedger::Clear() {
-  num_admitted_ = generated_ = discarded_ = catch_up_ = 0;
+  num_admitted_ = generated_ = discarded_ = together_ = catch_up_ = 0;
   scheduled_.clear();
   first_tokens_.clear();
   gaps_.clear();

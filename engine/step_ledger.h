@@ -23,6 +23,7 @@ struct EngineGauges {
   uint64_t prefix_hit_tokens = 0;
   double draft_length = 0;
   double speculation_loss_seconds = 0;
+  double speculation_booked_seconds = 0;
   bool speculation_rests = false;
 };
 
@@ -41,6 +42,8 @@ class StepLedger {
   void CountFirstToken(const ActiveRequest& request);
   // `count` tokens of one choice came `gap` after the one before them.
   void CountGap(Duration gap, int count);
+  // `count` tokens of one choice came together with its first.
+  void CountFirstGap(int count) { together_ += static_cast<uint64_t>(count); }
   void CountGenerated(int count) { generated_ += static_cast<uint64_t>(count); }
   void CountDiscarded(int count) { discarded_ += static_cast<uint64_t>(count); }
   // Once per request. `phase` matters to those cancelled or expired.
@@ -74,9 +77,14 @@ class StepLedger {
     FinishReason reason;
     RequestPhase phase;
     double e2e_seconds;
-    double decode_seconds;  // negative: no token came
+    double decode_seconds;     // negative: no token came
+    double inference_seconds;  // likewise
     int prompt_tokens;
+    int cached_tokens;
     int generated_tokens;
+    int longest_tokens;
+    int max_tokens;
+    int num_choices;
   };
   struct Step {
     int num_sequences;
@@ -94,6 +102,7 @@ class StepLedger {
   uint64_t num_admitted_ = 0;
   uint64_t generated_ = 0;
   uint64_t discarded_ = 0;
+  uint64_t together_ = 0;
   std::vector<Scheduled> scheduled_;
   std::vector<FirstToken> first_tokens_;
   std::vector<Gap> gaps_;

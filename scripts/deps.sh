@@ -28,6 +28,7 @@ build_packages() {
 test_packages() {
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
   echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
+  echo prometheus                                                               # dashboards and alerts
 }
 
 cross_packages() {

@@ -85,6 +85,7 @@ struct ServeConfig {
   int compute_nice = 0;
   std::string log_level = "info";
   std::string log_format = "text";
+  std::string metrics_compat = "none";
 
   bool operator==(const ServeConfig&) const = default;
 };

@@ -106,4 +106,8 @@ LogFormat MakeLogFormat(const ServeConfig& config) {
   return config.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
 }
 
+MetricsDialect MakeMetricsDialect(const ServeConfig& config) {
+  return config.metrics_compat == "vllm" ? MetricsDialect::kVllm : MetricsDialect::kNative;
+}
+
 }  // namespace runahead

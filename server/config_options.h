@@ -7,6 +7,7 @@
 #include "server/grpc_server.h"
 #include "server/http_gate.h"
 #include "server/http_server.h"
+#include "server/metrics_exporter.h"
 #include "server/model_settings.h"
 
 namespace runahead {
@@ -18,5 +19,6 @@ GateOptions MakeGateOptions(const ServeConfig& config);
 GrpcOptions MakeGrpcOptions(const ServeConfig& config);
 LogLevel MakeLogLevel(const ServeConfig& config);
 LogFormat MakeLogFormat(const ServeConfig& config);
+MetricsDialect MakeMetricsDialect(const ServeConfig& config);
 
 }  // namespace runahead

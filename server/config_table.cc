@@ -146,6 +146,9 @@ constexpr Setting kSettings[] = {
      "debug info warning error"},
     {kRunning, "log_format", "", &C::log_format, "lines for people or JSON objects for machines",
      "text json"},
+    {kRunning, "metrics_compat", "", &C::metrics_compat,
+     "whose names /metrics has beside its own: vllm for dashboards and gateways that know vLLM's",
+     "none vllm"},
 };
 
 std::string WithDashes(std::string_view key) {

@@ -47,7 +47,8 @@ Command AddServe(CLI::App& app) {
                                .gate = MakeGateOptions(config),
                                .grpc = MakeGrpcOptions(config),
                                .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms),
-                               .compute_nice = config.compute_nice};
+                               .compute_nice = config.compute_nice,
+                               .metrics = MakeMetricsDialect(config)};
     return RunServeCommand(options, logger);
   };
 }

@@ -45,7 +45,7 @@ inline constexpr MetricInfo kPromptTokens = {"runahead_prompt_tokens_total", kCo
 inline constexpr MetricInfo kCachedTokens = {"runahead_cached_prompt_tokens_total", kCounter, "",
                                              "Prompt tokens served from the prefix cache"};
 inline constexpr MetricInfo kGeneratedTokens = {"runahead_generated_tokens_total", kCounter, "",
-                                                "Tokens generated and sent towards a client"};
+                                                "Tokens generated, the discarded ones included"};
 inline constexpr MetricInfo kDiscardedTokens = {
     "runahead_discarded_tokens_total", kCounter, "",
     "Tokens computed past a stop, a cancel or a deadline"};
@@ -72,6 +72,15 @@ inline constexpr MetricInfo kTtftSeconds = {"runahead_time_to_first_token_second
 inline constexpr MetricInfo kInterTokenSeconds = {
     "runahead_inter_token_seconds", kHistogram, "",
     "Time per token after the first; the tokens of one step share its gap"};
+inline constexpr MetricInfo kInterChunkSeconds = {
+    "runahead_inter_chunk_seconds", kHistogram, "",
+    "Time from a choice's tokens of one step to those of the next: what a stream waits"};
+inline constexpr MetricInfo kTokenSeconds = {
+    "runahead_request_time_per_token_seconds", kHistogram, "",
+    "Decode time of a finished request over the tokens of its longest choice after the first"};
+inline constexpr MetricInfo kInferenceSeconds = {
+    "runahead_request_inference_seconds", kHistogram, "",
+    "From the first step to the last token of a finished request"};
 inline constexpr MetricInfo kE2eSeconds = {"runahead_request_e2e_seconds", kHistogram, "",
                                            "From arrival to the end of the request"};
 inline constexpr MetricInfo kStepSeconds = {"runahead_step_seconds", kHistogram, "",
@@ -86,6 +95,20 @@ inline constexpr MetricInfo kPromptSize = {"runahead_request_prompt_tokens", kHi
                                            "Prompt length of one request"};
 inline constexpr MetricInfo kGeneratedSize = {"runahead_request_generated_tokens", kHistogram, "",
                                               "Tokens generated for one request"};
+inline constexpr MetricInfo kComputedSize = {
+    "runahead_request_computed_prompt_tokens", kHistogram, "",
+    "Prompt tokens of one request that no cached prefix served"};
+inline constexpr MetricInfo kLongestSize = {"runahead_request_longest_choice_tokens", kHistogram,
+                                            "", "Tokens of one request's longest choice"};
+inline constexpr MetricInfo kMaxTokens = {"runahead_request_max_tokens", kHistogram, "",
+                                          "Most tokens one request allowed a choice"};
+inline constexpr MetricInfo kChoices = {"runahead_request_choices", kHistogram, "",
+                                        "Choices one request asked for"};
+inline constexpr MetricInfo kQueueLimit = {"runahead_queue_limit_requests", kGauge, "",
+                                           "Waiting requests at which new ones are refused"};
+inline constexpr MetricInfo kEngineState = {
+    "runahead_engine_state", kGauge, "state",
+    "1 for the state the engine is in (serving, draining, stuck, failed, stopped), else 0"};
 inline constexpr MetricInfo kDrafts = {
     "runahead_spec_decode_drafts_total", kCounter, "drafter",
     "Drafts: what one sequence had the target judge in one step, by who proposed it"};
@@ -119,6 +142,9 @@ inline constexpr MetricInfo kDraftLength = {
 inline constexpr MetricInfo kLossSeconds = {
     "runahead_spec_decode_loss_seconds", kGauge, "",
     "Balance of the ledger: time speculation has cost over time it saved, negative when it gained"};
+inline constexpr MetricInfo kBookedSeconds = {
+    "runahead_spec_decode_booked_seconds_total", kCounter, "",
+    "Decode time in the ledger: what its balance is a share of"};
 inline constexpr MetricInfo kResting = {"runahead_spec_decode_resting", kGauge, "",
                                         "1 while the ledger forbids drafts, else 0"};
 inline constexpr MetricInfo kBuildInfo = {"runahead_build_info", kGauge,
@@ -126,15 +152,20 @@ inline constexpr MetricInfo kBuildInfo = {"runahead_build_info", kGauge,
                                           "Always 1; the labels say what runs"};
 
 inline constexpr std::array kAll = {
-    kReceived,        kFinished,        kRejected,          kCancelled,     kExpired,
-    kFailed,          kWaiting,         kRunning,           kPromptTokens,  kCachedTokens,
-    kGeneratedTokens, kDiscardedTokens, kPrefixQueries,     kPrefixHits,    kPreemptions,
-    kSteps,           kBlocks,          kUtilization,       kQueueSeconds,  kPrefillSeconds,
-    kDecodeSeconds,   kTtftSeconds,     kInterTokenSeconds, kE2eSeconds,    kStepSeconds,
-    kHostSeconds,     kBatchSequences,  kBatchTokens,       kPromptSize,    kGeneratedSize,
-    kDrafts,          kDraftTokens,     kAcceptedTokens,    kDraftTokensAt, kAcceptedTokensAt,
-    kAcceptedLength,  kTokensPerRun,    kDraftSeconds,      kVerifySeconds, kCatchUpTokens,
-    kDraftLength,     kLossSeconds,     kResting,           kBuildInfo};
+    kReceived,       kFinished,         kRejected,          kCancelled,
+    kExpired,        kFailed,           kWaiting,           kRunning,
+    kPromptTokens,   kCachedTokens,     kGeneratedTokens,   kDiscardedTokens,
+    kPrefixQueries,  kPrefixHits,       kPreemptions,       kSteps,
+    kBlocks,         kUtilization,      kQueueSeconds,      kPrefillSeconds,
+    kDecodeSeconds,  kTtftSeconds,      kInterTokenSeconds, kInterChunkSeconds,
+    kTokenSeconds,   kInferenceSeconds, kE2eSeconds,        kStepSeconds,
+    kHostSeconds,    kBatchSequences,   kBatchTokens,       kPromptSize,
+    kGeneratedSize,  kComputedSize,     kLongestSize,       kMaxTokens,
+    kChoices,        kQueueLimit,       kEngineState,       kDrafts,
+    kDraftTokens,    kAcceptedTokens,   kDraftTokensAt,     kAcceptedTokensAt,
+    kAcceptedLength, kTokensPerRun,     kDraftSeconds,      kVerifySeconds,
+    kCatchUpTokens,  kDraftLength,      kLossSeconds,       kBookedSeconds,
+    kResting,        kBuildInfo};
 
 }  // namespace metric
 }  // namespace runahead

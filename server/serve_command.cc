@@ -13,7 +13,6 @@
 
 #include "server/grpc_server.h"
 #include "server/http_routes.h"
-#include "server/metrics_exporter.h"
 #include "server/model_host.h"
 #include "server/openai_api.h"
 #include "server/progress_bar.h"
@@ -47,6 +46,16 @@ std::string FingerprintOf(const ModelHost& host) {
   std::ostringstream text;
   text << "fp_" << std::hex << std::hash<std::string>()(facts);
   return text.str();
+}
+
+ModelFacts FactsOf(ModelHost& host) {
+  const EngineConfig& config = host.engine().config();
+  return {.max_context = config.max_context,
+          .max_queue = config.max_queue,
+          .block_size = config.block_size,
+          .cache_dtype = std::string(DTypeName(host.cache().shape().dtype)),
+          .has_prefix_cache = config.enable_prefix_cache,
+          .health = [&engine = host.engine()] { return engine.health(); }};
 }
 
 // Lines that work as printed, with nothing installed but curl and Python.
@@ -155,8 +164,9 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
   models.Add(model);
   MetricsExporter exporter({.version = std::string(Version()),
                             .backend = host->backend().info().name,
-                            .quantization = options.model.dtype});
-  exporter.AddModel(model.name, host->metrics());
+                            .quantization = options.model.quantization.format},
+                           options.metrics);
+  exporter.AddModel(model.name, host->metrics(), FactsOf(*host));
   const Generation::Post post = [&http](std::function<void()> task) {
     http->Post(std::move(task));
   };

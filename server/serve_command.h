@@ -8,6 +8,7 @@
 #include "server/grpc_server.h"
 #include "server/http_gate.h"
 #include "server/http_server.h"
+#include "server/metrics_exporter.h"
 #include "server/model_settings.h"
 
 namespace runahead {
@@ -19,6 +20,7 @@ struct ServeOptions {
   GrpcOptions grpc;  // port -1: no gRPC
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   int compute_nice = 0;  // of the engine's and the kernel pool's threads
+  MetricsDialect metrics = MetricsDialect::kNative;
 };
 
 // Serves until SIGTERM or SIGINT, then drains. Ok after a clean end; else one line with cause and

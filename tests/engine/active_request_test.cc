@@ -43,6 +43,7 @@ TEST(ActiveRequest, SumsItsChoices) {
   request.choices[1].num_tokens = 4;
   request.choices[0].last_token = kNow;
   EXPECT_EQ(request.NumTokens(), 7);
+  EXPECT_EQ(request.NumTokensOfLongest(), 4);
   EXPECT_EQ(request.LastToken(), kNow);
   EXPECT_FALSE(request.AllCut());
   request.choices[0].was_cut = request.choices[1].was_cut = true;

@@ -1,6 +1,7 @@
 #include "engine/step_ledger.h"
 
 #include <chrono>
+#include <memory>
 
 #include <gtest/gtest.h>
 
@@ -13,12 +14,17 @@ const TimePoint kStart = TimePoint(std::chrono::seconds(1));
 
 ActiveRequest ServedRequest() {
   ActiveRequest request;
+  request.request = std::make_unique<Request>();
+  request.request->max_tokens = 20;
+  request.request->num_choices = 2;
   request.num_prompt_tokens = 10;
   request.num_cached_tokens = 4;
   request.timings = {kStart, kStart + milliseconds(1), kStart + milliseconds(3)};
-  request.choices.resize(1);
+  request.choices.resize(2);
   request.choices[0].num_tokens = 5;
   request.choices[0].last_token = kStart + milliseconds(11);
+  request.choices[1].num_tokens = 1;
+  request.choices[1].last_token = kStart + milliseconds(3);
   return request;
 }
 
@@ -43,6 +49,7 @@ TEST(StepLedger, ALifeOfARequest) {
   ledger.CountScheduled(request);
   ledger.CountFirstToken(request);
   ledger.CountGap(milliseconds(8), 4);
+  ledger.CountFirstGap(2);
   ledger.CountOutcome(request, FinishReason::kStop, RequestPhase::kRunning,
                       kStart + milliseconds(12));
   ledger.Commit({}, metrics);
@@ -54,11 +61,19 @@ TEST(StepLedger, ALifeOfARequest) {
   EXPECT_DOUBLE_EQ(counts.queue_seconds.sum, 0.001);
   EXPECT_DOUBLE_EQ(counts.prefill_seconds.sum, 0.002);
   EXPECT_DOUBLE_EQ(counts.ttft_seconds.sum, 0.003);
-  EXPECT_EQ(counts.inter_token_seconds.count, 4u);  // four tokens share the gap
+  EXPECT_EQ(counts.inter_token_seconds.count, 6u);  // four tokens share the gap, two had none
   EXPECT_DOUBLE_EQ(counts.inter_token_seconds.sum, 0.008);
+  EXPECT_EQ(counts.inter_chunk_seconds.count, 1u);
+  EXPECT_DOUBLE_EQ(counts.inter_chunk_seconds.sum, 0.008);
   EXPECT_DOUBLE_EQ(counts.decode_seconds.sum, 0.008);
+  EXPECT_DOUBLE_EQ(counts.inference_seconds.sum, 0.010);
+  EXPECT_DOUBLE_EQ(counts.token_seconds.sum, 0.002);
   EXPECT_DOUBLE_EQ(counts.e2e_seconds.sum, 0.012);
-  EXPECT_DOUBLE_EQ(counts.request_generated_tokens.sum, 5.0);
+  EXPECT_DOUBLE_EQ(counts.request_generated_tokens.sum, 6.0);
+  EXPECT_DOUBLE_EQ(counts.request_longest_tokens.sum, 5.0);
+  EXPECT_DOUBLE_EQ(counts.request_computed_tokens.sum, 6.0);
+  EXPECT_DOUBLE_EQ(counts.request_max_tokens.sum, 20.0);
+  EXPECT_DOUBLE_EQ(counts.request_choices.sum, 2.0);
 }
 
 TEST(StepLedger, DroppedRequestsCountByPhaseAndLeaveNoLatency) {
@@ -103,8 +118,13 @@ TEST(StepLedger, DraftsAreCountedByDrafterAndPosition) {
   ledger.CountCatchUp(7);
   ledger.CountDrafting(milliseconds(2));
   ledger.CountVerifying(milliseconds(5));
-  ledger.Commit({.draft_length = 7, .speculation_loss_seconds = -1.5, .speculation_rests = true},
+  ledger.Commit({.draft_length = 7,
+                 .speculation_loss_seconds = -1.5,
+                 .speculation_booked_seconds = 9,
+                 .speculation_rests = true},
                 metrics);
+  EXPECT_DOUBLE_EQ(metrics.Snapshot().speculation_loss_seconds, -1.5);
+  EXPECT_DOUBLE_EQ(metrics.Snapshot().speculation_booked_seconds, 9);
   ledger.Commit({}, metrics);
   const MetricsSnapshot counts = metrics.Snapshot();
   const DrafterCounts& ngram = counts.drafters[static_cast<size_t>(DrafterKind::kNgram)];

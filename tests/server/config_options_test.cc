@@ -56,6 +56,7 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(grpc.max_message_bytes, grpc_default.max_message_bytes);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kInfo);
   EXPECT_EQ(MakeLogFormat(config), LogFormat::kText);
+  EXPECT_EQ(MakeMetricsDialect(config), MetricsDialect::kNative);
 }
 
 TEST(ConfigOptions, SpeculationArrives) {
@@ -100,7 +101,7 @@ TEST(ConfigOptions, EverySettingArrives) {
     "idle_timeout_ms": 27, "write_timeout_ms": 28, "api_keys": ["k"], "cors_origins": ["*"],
     "tls_cert_file": "c", "tls_key_file": "t", "stuck_after_ms": 29, "log_level": "error",
     "num_kv_blocks": 30, "sse_keep_alive_ms": 31, "default_timeout_ms": 32, "seed": 0,
-    "log_format": "json"})",
+    "log_format": "json", "metrics_compat": "vllm"})",
                                   "test", config);
   ASSERT_TRUE(status.ok()) << status.message();
   const ModelSettings model = MakeModelSettings(config);
@@ -137,6 +138,7 @@ TEST(ConfigOptions, EverySettingArrives) {
   EXPECT_EQ(grpc.max_message_bytes, 2424);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kError);
   EXPECT_EQ(MakeLogFormat(config), LogFormat::kJson);
+  EXPECT_EQ(MakeMetricsDialect(config), MetricsDialect::kVllm);
   EXPECT_EQ(MakeModelSettings(config).num_kv_blocks, 30);
   EXPECT_EQ(MakeModelSettings(config).default_timeout, milliseconds(32));
   EXPECT_EQ(MakeModelSettings(config).seed, uint64_t{0}) << "0 is a seed";

@@ -27,10 +27,13 @@ std::map<std::string, double> ParseScrape(const std::string& text) {
 
 class MetricsExporterTest : public testing::Test {
  protected:
-  MetricsExporterTest() { exporter_.AddModel("demo", metrics_); }
+  MetricsExporterTest() {
+    exporter_.AddModel("demo", metrics_, {.max_queue = 7, .health = [this] { return health_; }});
+  }
 
   std::map<std::string, double> Scrape() { return ParseScrape(exporter_.Scrape()); }
 
+  EngineHealth health_ = EngineHealth::kServing;
   Metrics metrics_;
   MetricsExporter exporter_{{.version = "1.2.3", .backend = "cpu", .quantization = "none"}};
 };
@@ -132,6 +135,32 @@ TEST_F(MetricsExporterTest, DraftsAreToldByDrafterAndPosition) {
   EXPECT_EQ(series[prefix + "draft_length_tokens{model=\"demo\"}"], 2.5);
   EXPECT_EQ(series[prefix + "loss_seconds{model=\"demo\"}"], -0.25);
   EXPECT_EQ(series[prefix + "resting{model=\"demo\"}"], 1);
+}
+
+TEST_F(MetricsExporterTest, OneStateOfTheEngineHolds) {
+  const auto state = [this](const std::string& name) {
+    return Scrape()["runahead_engine_state{model=\"demo\",state=\"" + name + "\"}"];
+  };
+  EXPECT_EQ(state("serving"), 1);
+  EXPECT_EQ(state("stuck"), 0);
+  health_ = EngineHealth::kStuck;
+  EXPECT_EQ(state("serving"), 0);
+  EXPECT_EQ(state("stuck"), 1);
+  EXPECT_EQ(Scrape()["runahead_queue_limit_requests{model=\"demo\"}"], 7);
+}
+
+TEST_F(MetricsExporterTest, VllmsNamesStandBesideOursWhenAskedFor) {
+  EXPECT_THAT(exporter_.Scrape(), testing::Not(testing::HasSubstr("vllm:")));
+  MetricsExporter both({.version = "1.2.3"}, MetricsDialect::kVllm);
+  Metrics second;
+  both.AddModel("demo", metrics_);
+  both.AddModel("other", second);
+  metrics_.Update([](MetricsSnapshot& s) { s.waiting = 4; });
+  second.Update([](MetricsSnapshot& s) { s.waiting = 5; });
+  auto series = ParseScrape(both.Scrape());
+  EXPECT_EQ(series["runahead_requests_waiting{model=\"demo\"}"], 4);
+  EXPECT_EQ(series["vllm:num_requests_waiting{model_name=\"demo\",engine=\"0\"}"], 4);
+  EXPECT_EQ(series["vllm:num_requests_waiting{model_name=\"other\",engine=\"1\"}"], 5);
 }
 
 TEST_F(MetricsExporterTest, ModelsShareAFamily) {
