@@ -1,6 +1,6 @@
 """The panels of the dashboard, row by row."""
 
-from .panel import Panel, Query, Row, mean, quantile, quantiles, rate, series, share, total
+from .panel import WINDOW, Panel, Query, Row, mean, quantile, quantiles, rate, series, share, total
 
 GREEN, YELLOW, ORANGE, RED = "green", "yellow", "orange", "red"
 BLUE, PURPLE, GREY = "blue", "purple", "#8e8e8e"
@@ -122,8 +122,8 @@ SPECULATION = Row("Speculation", [
           [Query(share(rate("runahead_spec_decode_accepted_tokens_total", by="drafter"),
                        rate("runahead_spec_decode_draft_tokens_total", by="drafter")), "{{drafter}}")],
           "percentunit", highest=1),
-    Panel("k and tokens by step", "Draft length as the policy chose it last, and what a target step gave a sequence.", [
-        Query(f'avg({series("runahead_spec_decode_draft_length_tokens")})', "k"),
+    Panel("k and tokens by step", "Mean draft length as the policy chose it, and what a target step gave a sequence.", [
+        Query(f'avg(avg_over_time({series("runahead_spec_decode_draft_length_tokens")}[{WINDOW}]))', "k"),
         Query(mean("runahead_spec_decode_tokens_per_step"), "tokens by step"),
     ], colors={"k": BLUE, "tokens by step": GREEN}),
     Panel("Draft tokens", "By second: proposed, accepted, and rows the draft model ran to catch up.", [
@@ -137,9 +137,9 @@ SPECULATION = Row("Speculation", [
               "plain steps, prefill, host"),
     ], "percentunit", stacked=True, highest=1,
         colors={"draft": BLUE, "verify": GREEN, "plain steps, prefill, host": GREY}),
-    Panel("Speed-up", "The ledger's estimate over 5 minutes, and whether it lets sequences draft at all.", [
+    Panel("Speed-up", "The ledger's estimate over 5 minutes, and the share of the time in which it lets sequences draft.", [
         Query(SPEED_UP, "speed-up"),
-        Query(f'1 - max({series("runahead_spec_decode_resting")})', "drafting allowed"),
+        Query(f'1 - avg(avg_over_time({series("runahead_spec_decode_resting")}[{WINDOW}]))', "drafting allowed"),
     ], "suffix:x", colors={"speed-up": GREEN, "drafting allowed": GREY}),
 ])
 

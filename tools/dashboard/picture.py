@@ -136,8 +136,9 @@ class Picture:
         points = [np.array([value for _, value in line[1]]) for line in lines]
         if panel.stacked:
             axes.stackplot(times, *[np.nan_to_num(p) for p in points], colors=colors, alpha=0.55, linewidth=0)
-            for edge, color in zip(np.cumsum([np.nan_to_num(p) for p in points], axis=0), colors):
-                axes.plot(times, edge, color=color, linewidth=0.9)
+            edges = np.cumsum([np.nan_to_num(p) for p in points], axis=0)
+            for p, edge, color in zip(points, edges, colors):  # nothing has no edge: it would hide the one below
+                axes.plot(times, np.where(np.nan_to_num(p) > 0, edge, math.nan), color=color, linewidth=0.9)
         else:
             for p, color in zip(points, colors):
                 axes.plot(times, p, color=color, linewidth=1.3)

@@ -24,13 +24,16 @@ WINDOW = "12s"
 PHASES = [(0.2, 2, 0.25), (0.3, 6, 0.05), (0.2, 44, 0.0), (0.3, 5, 0.1)]
 
 
-def load(url: str, model: str, seconds: float) -> None:
+def load(url: str, model: str, seconds: float) -> float:
+    """When the load was over: clients then finish what they began."""
     with Traffic(url, model, max(clients for _, clients, _ in PHASES)) as traffic:
         for share, clients, pause in PHASES:
             traffic.set_load(clients, pause)
             time.sleep(share * seconds)
+        end = time.time()
     for text in traffic.unexpected[:10]:
         print("unexpected:", text)
+    return end
 
 
 def read(prometheus: PrometheusProcess, begin: float, end: float, step: float) -> dict[str, list[Line]]:
@@ -58,8 +61,8 @@ def record(url: str, model: str, seconds: float) -> dict[str, list[Line]]:
             PrometheusProcess(Path(directory), urlsplit(url).netloc, "1s") as prometheus:
         time.sleep(5)
         begin = time.time()
-        load(url, model, seconds)
-        return read(prometheus, begin, time.time(), 1)
+        end = load(url, model, seconds)
+        return read(prometheus, begin, end, 1)
 
 
 def main() -> None:

@@ -66,7 +66,9 @@ class Traffic:
 
     def _post(self, client: httpx.Client, body: dict, *expected: int) -> None:
         answer = client.post("/v1/chat/completions", json=body)
-        if answer.status_code not in (expected or (200, 429)):  # a full queue is an answer too
+        if answer.status_code == 429:  # a full queue is an answer too
+            self._is_over.wait(float(answer.headers["Retry-After"]))
+        elif answer.status_code not in (expected or (200,)):
             self.unexpected.append(f"{answer.status_code}: {answer.text[:200]}")
 
     def _ask(self, client: httpx.Client, dice: random.Random) -> None:
@@ -93,7 +95,7 @@ class Traffic:
 
     def _too_late(self, client: httpx.Client, dice: random.Random) -> None:
         body = self._chat(dice.choice(QUESTIONS), timeout=0.002, max_tokens=400, ignore_eos=True)
-        self._post(client, body, 504, 429)
+        self._post(client, body, 504)
 
     def _refused(self, client: httpx.Client, dice: random.Random) -> None:
         wrong = {400: {"temperature": -1}, 404: {"model": "nobody"}}
