@@ -163,16 +163,22 @@ class Picture:
         axes.xaxis.set_major_formatter(lambda seconds, _: f"{int(seconds) // 60}:{int(seconds) % 60:02d}")
 
     def _legend(self, panel: Panel, lines: list[Line], colors: list[str], left, y, width) -> None:
-        x, size = left + 14, 10 if len(lines) <= 4 else 9
-        for (legend, points), color in zip(lines, colors):
-            last = [value for _, value in points if math.isfinite(value)][-1]
-            text = f"{legend}  {text_of(last, panel.unit)}" if len(lines) <= 3 else legend
-            length = 20 + (0.6 if size == 10 else 0.56) * size * len(text)
-            if x + length > left + width:
-                break
+        """With the last values where there is room for them."""
+        names = [legend for legend, _ in lines]
+        lasts = [text_of([value for _, value in points if math.isfinite(value)][-1], panel.unit) for _, points in lines]
+        size, gap = (10, 10) if len(lines) <= 4 else (9, 3)
+
+        def length(text: str) -> float:
+            return 20 + (0.6 if size == 10 else 0.56) * size * len(text) + gap
+
+        texts = [f"{name}  {last}" for name, last in zip(names, lasts)]
+        if sum(map(length, texts)) > width - 14:
+            texts = names
+        x = left + 14
+        for text, color in zip(texts, colors):
             self._text(x, y - 1, "▬", size=11, color=color)
             self._text(x + 16, y, text, size=size, color=FAINT)
-            x += length + (10 if size == 10 else 3)
+            x += length(text)
 
     def _bars(self, panel: Panel, lines: list[Line], left, top, width, height) -> None:
         axes = self._axes(left + 14, top + 52, width - 28, height - 84)
