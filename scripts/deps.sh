@@ -28,6 +28,7 @@ build_packages() {
 test_packages() {
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
   echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
+  if has_candidate chromium-driver; then echo chromium chromium-driver; fi      # the page; Ubuntu has them as snaps alone
 }
 
 cross_packages() {
