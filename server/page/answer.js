@@ -28,8 +28,10 @@ function button(name, label, onClick) {
   return element;
 }
 
+const STATS_PERIOD_MS = 100;
+
 const seconds = (ms) => (ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`);
-const ENDS = { stop: "complete", length: "cut at the limit", stopped: "stopped" };
+const ENDS = { length: "cut at the limit", stopped: "stopped" }; // a whole answer needs no word
 
 // [name, value, explanation] of what is known.
 function factsOf(stats) {
@@ -37,7 +39,7 @@ function factsOf(stats) {
   const { usage } = stats;
   const drafts = usage?.speculation;
   if (stats.tokensPerSecond) {
-    facts.push(["speed", `${stats.tokensPerSecond.toFixed(0)} tokens/s`, "from the first text to the last"]);
+    facts.push(["speed", `${stats.tokensPerSecond.toFixed(0)} tokens/s`, "of the whole time, from sending to the last text"]);
   }
   if (stats.firstMs) facts.push(["first token", seconds(stats.firstMs), "from sending to the first text"]);
   if (usage) facts.push(["tokens", String(usage.completion_tokens), `after ${usage.prompt_tokens} of prompt`]);
@@ -50,8 +52,8 @@ function factsOf(stats) {
     facts.push(["tokens a step", perStep.toFixed(2), `${drafts.target_steps} steps of the model`]);
   }
   const cached = usage?.prompt_tokens_details?.cached_tokens;
-  if (cached > 0) facts.push(["cached prompt", `${cached} tokens`, "taken from the prefix cache"]);
-  if (stats.end) facts.push(["end", ENDS[stats.end] ?? stats.end, "why the answer ended"]);
+  if (cached > 0) facts.push(["cached", String(cached), "tokens of the prompt taken from the prefix cache"]);
+  if (stats.end in ENDS) facts.push(["end", ENDS[stats.end], "why the answer ended"]);
   return facts;
 }
 
@@ -75,8 +77,8 @@ export class AnswerView {
   #actions = make("div", "actions");
   #problem = make("p", "problem");
   #startedAt = 0;
-  #firstAt = 0;
-  #firstTokens = 0;
+  #lastAt = 0;
+  #shownAt = 0;
 
   // `turn` is the conversation's record, which this fills. `onRegenerate` asks for another answer in its place.
   constructor(turn, { announce, onRegenerate }) {
@@ -120,9 +122,18 @@ export class AnswerView {
 
   take(chunk) {
     const turn = this.#turn;
-    if (chunk.usage) turn.stats.usage = chunk.usage;
     const choice = chunk.choices[0];
-    if (!choice) return;
+    if (choice) this.#takeChoice(choice);
+    if (chunk.usage && this.#lastAt > this.#startedAt) {
+      turn.stats.usage = chunk.usage;
+      turn.stats.tokensPerSecond = (1000 * chunk.usage.completion_tokens) / (this.#lastAt - this.#startedAt);
+    }
+    // No reader needs them more often, and thousands of chunks a second may come.
+    if (performance.now() - this.#shownAt > STATS_PERIOD_MS) this.#showStats();
+  }
+
+  #takeChoice(choice) {
+    const turn = this.#turn;
     const text = choice.delta.content ?? "";
     const tokens = choice.logprobs?.content ?? [];
     if (text !== "" || tokens.length > 0) this.#noteTime();
@@ -130,7 +141,6 @@ export class AnswerView {
     if (text !== "") this.view.addText(text);
     tokens.forEach((entry, i) => this.view.addToken(entry, choice.drafted_by?.[i] ?? null));
     if (choice.finish_reason) turn.stats.end = choice.finish_reason;
-    this.#showStats();
   }
 
   // `end`: "stopped" where the reader stopped it, else null. `error`: what went wrong, or null.
@@ -142,22 +152,12 @@ export class AnswerView {
   }
 
   #noteTime() {
-    const { stats } = this.#turn;
-    const now = performance.now();
-    const count = stats.usage?.completion_tokens ?? 0;
-    if (this.#firstAt === 0) {
-      this.#firstAt = now;
-      this.#firstTokens = count;
-      stats.firstMs = now - this.#startedAt;
-    }
-    // A step may bring many tokens: those of the first one came before the clock that is read here.
-    const elapsed = now - this.#firstAt;
-    if (elapsed > 0 && count > this.#firstTokens) {
-      stats.tokensPerSecond = (1000 * (count - this.#firstTokens)) / elapsed;
-    }
+    this.#lastAt = performance.now();
+    this.#turn.stats.firstMs ??= this.#lastAt - this.#startedAt;
   }
 
   #showStats() {
+    this.#shownAt = performance.now();
     this.#stats.replaceChildren(
       ...factsOf(this.#turn.stats).map(([name, value, explanation]) => {
         const fact = make("div", "fact");

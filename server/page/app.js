@@ -23,7 +23,7 @@ const conversation = new Conversation(byId("turns"), byId("conversation"), {
   announce,
   changed: () => queueMicrotask(showState),
   onError: (error) => {
-    if (error.status === 401) keyDialog.open(error.message);
+    if (error.status === 401) askForKey();
     if (error.status === 0) live.poll();
   },
 });
@@ -37,6 +37,10 @@ function showState() {
   byId("new-chat").disabled = conversation.isEmpty;
   byId("turns").classList.toggle("is-busy", conversation.isBusy);
   byId("key").hidden = key.get() === "";
+}
+
+function askForKey() {
+  keyDialog.open(key.get() === "" ? "" : "The server does not take this key.");
 }
 
 function showConnection(state, text) {
@@ -61,7 +65,7 @@ async function connect() {
   } catch (error) {
     if (error.status === 401) {
       showConnection("locked", "Locked");
-      keyDialog.open(key.get() === "" ? "" : error.message);
+      askForKey();
     } else {
       showConnection("down", "Not answering");
       live.poll();

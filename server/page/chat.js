@@ -24,6 +24,7 @@ export class Conversation {
   #hooks;
   #abort = null;
   #wasAtEnd = true;
+  #lastTop = 0;
   #scrollAsked = false;
 
   // `hooks`: settings() -> {system, fields}; model() -> name; announce(text); changed(); onError(ApiError).
@@ -31,9 +32,7 @@ export class Conversation {
     this.#list = list;
     this.#scroller = scroller;
     this.#hooks = hooks;
-    scroller.addEventListener("scroll", () => {
-      this.#wasAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
-    }, { passive: true });
+    scroller.addEventListener("scroll", () => this.#noteScroll(), { passive: true });
     this.#restore();
   }
 
@@ -131,6 +130,14 @@ export class Conversation {
     this.#list.append(view.element);
     this.#scrollSoon();
     return view;
+  }
+
+  // Only who scrolls up has gone away: an answer that grows leaves the end behind by itself.
+  #noteScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    if (scrollHeight - scrollTop - clientHeight < 48) this.#wasAtEnd = true;
+    else if (scrollTop < this.#lastTop) this.#wasAtEnd = false;
+    this.#lastTop = scrollTop;
   }
 
   // Follows the answer unless the reader has scrolled away.

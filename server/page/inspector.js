@@ -3,16 +3,20 @@
 import { showBlanks, TokenView } from "./tokens.js";
 
 const NAMES = {
-  model: "draft model",
-  self: "draft model",
-  ngram: "n-gram",
-  prediction: "prediction",
+  model: "the draft model",
+  self: "the model's INT4 copy",
+  ngram: "n-gram lookup",
+  prediction: "the prediction",
 };
 
-const percent = (logprob) => {
+function percent(logprob) {
   const share = 100 * Math.exp(logprob);
+  if (share < 0.01) return "< 0.01 %";
   return `${share >= 99.95 ? "100" : share.toFixed(share < 10 ? 2 : 1)} %`;
-};
+}
+
+// Without the sign of a zero.
+const threePlaces = (value) => (value > -0.0005 ? 0 : value).toFixed(3);
 
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
@@ -29,7 +33,7 @@ function row(token, logprob, isChosen) {
   return line;
 }
 
-const author = (data) => (data.by === null ? "the model's own" : `drafted by ${NAMES[data.by] ?? data.by}, accepted`);
+const author = (data) => (data.by === null ? "the model's own" : `by ${NAMES[data.by] ?? data.by}`);
 
 export class Inspector {
   #box;
@@ -85,8 +89,12 @@ export class Inspector {
     const data = TokenView.dataOf.get(token);
     const head = make("p", "inspector-head");
     head.append(make("code", "inspector-token", showBlanks(data.token)), make("strong", "", percent(data.logprob)));
-    const facts = make("p", `inspector-facts by-${data.by ?? "target"}`);
-    facts.append(make("span", `swatch by-${data.by ?? "target"}`), `${author(data)} \u00b7 logprob ${data.logprob.toFixed(3)}`);
+    const facts = make("p", "inspector-facts");
+    facts.append(
+      make("span", `swatch by-${data.by ?? "target"}`),
+      make("span", "", author(data)),
+      make("span", "inspector-logprob", `logprob ${threePlaces(data.logprob)}`),
+    );
     const list = make("ol", "likely-list");
     for (const [text, logprob] of data.top) list.append(row(text, logprob, text === data.token));
     this.#box.replaceChildren(head, facts, list);

@@ -10,9 +10,10 @@ export class KeyDialog {
 
   // `onChange` runs when the key was set or forgotten.
   constructor(onChange) {
-    document.getElementById("key-form").addEventListener("submit", () => {
+    const form = document.getElementById("key-form");
+    form.addEventListener("submit", () => {
       key.set(this.#input.value.trim());
-      this.#input.value = "";
+      form.reset();
       onChange();
     });
     this.#forget.addEventListener("click", () => {

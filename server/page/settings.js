@@ -74,7 +74,8 @@ export class Settings {
     if (!this.#problem.hidden) this.check();
     const values = {};
     for (const field of elements) {
-      if (field.name !== "" && field.type !== "radio") values[field.name] = field.type === "checkbox" ? field.checked : field.value;
+      if (field.name === "" || field.type === "radio") continue;
+      values[field.name] = field.type === "checkbox" ? field.checked : field.value;
     }
     localStorage.setItem(STORE, JSON.stringify({ ...values, mode: this.#mode }));
   }

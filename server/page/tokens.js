@@ -98,7 +98,11 @@ export class TokenView {
     }
     const span = document.createElement("span");
     span.className = `token by-${data.by ?? "target"}`;
-    span.textContent = text;
+    // Blanks before a word carry no tint: lines would end in stripes.
+    const ink = document.createElement("span");
+    ink.className = "ink";
+    ink.textContent = text.trimStart();
+    span.append(text.slice(0, text.length - ink.textContent.length), ink);
     // Shown by the style sheet alone, so that a selection copies the answer and nothing else.
     if (text === "") span.dataset.mark = data.token.startsWith("<") ? "end" : "\u00b7";
     TokenView.dataOf.set(span, data);

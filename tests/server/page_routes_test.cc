@@ -23,7 +23,7 @@ class PageRoutesTest : public ::testing::Test {
     if (!if_none_match.empty()) request.headers.Add("If-None-Match", if_none_match);
     const Route* route = router_.Find("GET", path);
     EXPECT_NE(route, nullptr) << path;
-    if (route == nullptr) return {.status = 404};
+    if (route == nullptr) return HttpResponse();
     return std::get<HttpResponse>(route->handler(request));
   }
 
