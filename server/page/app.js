@@ -68,7 +68,7 @@ async function connect() {
       askForKey();
     } else {
       showConnection("down", "Not answering");
-      live.poll();
+      live.forget(); // the next reading that succeeds leads here again
     }
   }
   showState();
@@ -112,8 +112,8 @@ function setUpComposer() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || keyDialog.isOpen) return;
-    if (inspector.isShown) inspector.hide();
-    else if (conversation.isBusy) conversation.stop();
+    if (conversation.isBusy) conversation.stop();
+    else if (inspector.isShown) inspector.hide();
     else togglePanel(false);
   });
 }

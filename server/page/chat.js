@@ -160,12 +160,10 @@ export class Conversation {
   }
 
   #restore() {
-    let turns = [];
     try {
-      turns = JSON.parse(sessionStorage.getItem(STORE) ?? "[]");
+      for (const turn of JSON.parse(sessionStorage.getItem(STORE) ?? "[]")) this.#append(turn).restore?.();
     } catch {
-      // Left by another version of the page.
+      this.clear(); // left by another version of the page
     }
-    for (const turn of turns) this.#append(turn).restore?.();
   }
 }

@@ -5,7 +5,8 @@ import * as metrics from "./metrics.js";
 
 const PERIOD_MS = 1000;
 const TIMEOUT_MS = 5000;
-const KEPT = 61; // readings: one minute
+const KEPT_MS = 60_500;
+const GAP_MS = 5000; // without a reading, as of a hidden page: what came before is another story
 const SMOOTHED = 2; // seconds over which a rate is taken
 
 const COUNTERS = {
@@ -79,6 +80,11 @@ export class Live extends EventTarget {
     this.poll();
   }
 
+  // Says once more what it finds.
+  forget() {
+    this.isUp = null;
+  }
+
   // Now, and from now on every second.
   async poll() {
     clearTimeout(this.#timer);
@@ -99,10 +105,11 @@ export class Live extends EventTarget {
     const last = this.#readings.at(-1);
     // Counters that fell are another process's.
     const hasRestarted = last !== undefined && (reading.received < last.received || reading.generated < last.generated);
-    if (hasRestarted || this.isUp === false) this.#readings = [];
+    const isFirst = last === undefined || hasRestarted || reading.at - last.at > GAP_MS;
+    if (isFirst) this.#readings = [];
     this.#readings.push(reading);
-    if (this.#readings.length > KEPT) this.#readings.shift();
-    this.dispatchEvent(new CustomEvent("figures", { detail: figuresOf(this.#readings) }));
+    while (reading.at - this.#readings[0].at > KEPT_MS) this.#readings.shift();
+    this.dispatchEvent(new CustomEvent("figures", { detail: { ...figuresOf(this.#readings), isFirst } }));
   }
 
   #say(isUp, problem) {

@@ -34,10 +34,11 @@ export class Settings {
   // An empty field is not sent: the server's default holds.
   read() {
     const { elements } = this.#form;
-    const fields = { speculation: { mode: this.#mode } };
+    const fields = { speculation: {} };
     for (const name of NUMBERS) {
       if (elements[name].value !== "") fields[name] = elements[name].valueAsNumber;
     }
+    if (this.#mode !== "") fields.speculation.mode = this.#mode;
     if (this.#mode === "fixed") fields.speculation.max_tokens = elements.k.valueAsNumber;
     fields.speculation.include_usage = true;
     fields.stream_options = { include_usage: true };

@@ -127,6 +127,7 @@ export class Tiles {
     for (const { tile, value, unit, note, chart } of this.#tiles) {
       [value.textContent, unit.textContent] = tile.show(figures);
       note.textContent = tile.note(figures);
+      if (figures.isFirst) chart.clear();
       chart.push(tile.point(figures));
     }
   }
@@ -134,6 +135,5 @@ export class Tiles {
   // The last figures stay, but no longer look alive.
   stop() {
     this.list.classList.add("stale");
-    for (const { chart } of this.#tiles) chart.clear();
   }
 }

@@ -65,7 +65,7 @@ export class TokenView {
   }
 
   get hasTokens() {
-    return this.#pieces.length > 0;
+    return this.#pieces.some(([, data]) => data !== null);
   }
 
   addText(text) {
