@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import page_checks
-from server_process import DEMO_MODEL, ServerProcess, endless_flags, make_endless_model, wait_until
+from server_process import DEMO_MODEL, ServerProcess, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 KEY = "a key for tests"
@@ -65,7 +65,7 @@ class Page:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def count(self, selector: str) -> int:
-        return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
+        return self.script("return document.querySelectorAll(arguments[0]).length", selector)
 
     def text(self, selector: str) -> str:
         return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
@@ -363,18 +363,19 @@ def test_it_fits_a_phone(page):
 
 @pytest.fixture(scope="module")
 def ceaseless_model(tmp_path_factory):
-    """The endless model without a token that ends: a person at the page cannot ask to ignore it."""
-    directory = make_endless_model(tmp_path_factory.mktemp("ceaseless"))
-    for name in ("config.json", "generation_config.json"):
-        config = json.loads((directory / name).read_text())
-        config.pop("eos_token_id", None)
-        (directory / name).write_text(json.dumps(config))
+    """The demo model's shape and tokenizer, with room for minutes of text and no token that ends it."""
+    directory = tmp_path_factory.mktemp("ceaseless")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DEMO_MODEL / name, directory)
+    config = json.loads((DEMO_MODEL / "config.json").read_text())
+    config.pop("eos_token_id")
+    (directory / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 1 << 16}))
     return directory
 
 
 @contextmanager
-def endless_server(model, port: int):
-    with ServerProcess(*endless_flags("--api-key", KEY), model=model, http_port=port) as process:
+def locked_server(model, port: int):
+    with ServerProcess("--load-format", "dummy", "--api-key", KEY, model=model, http_port=port) as process:
         yield process
 
 
@@ -389,7 +390,7 @@ def lasting_port() -> int:
 
 def test_keys_stopping_and_a_server_that_goes_away(browser, ceaseless_model):
     port = lasting_port()
-    with endless_server(ceaseless_model, port) as server:
+    with locked_server(ceaseless_model, port) as server:
         page = Page(browser, server.url)
         page.wait(lambda: page.is_shown("#key-dialog"), "asked for a key")
         page.find("#key-input").send_keys("wrong", Keys.ENTER)
@@ -421,7 +422,7 @@ def test_keys_stopping_and_a_server_that_goes_away(browser, ceaseless_model):
         page.ask("Anyone?")
         assert page.text(".answer:last-child .problem") == "The server cannot be reached."
 
-    with endless_server(ceaseless_model, port):
+    with locked_server(ceaseless_model, port):
         page.wait(lambda: not page.is_shown("#outage"), "recovered")
         page.wait(lambda: page.text("#announcer") == "The server is back.", "said so")
         assert page.text("#connection") == "Serving" and page.count(".tiles.stale") == 0
