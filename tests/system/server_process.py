@@ -37,12 +37,12 @@ def endless_flags(*flags: str) -> tuple[str, ...]:
     return ("--served-model-name", "endless", "--load-format", "dummy", "--kv-cache-bytes", str(80 << 20), *flags)
 
 
-def wait_until(condition, what: str, timeout_s: float = 120) -> None:
+def wait_until(condition, what: str, timeout_s: float = 120, pause_s: float = 0.01) -> None:
     """The limit only ends a test that has failed: no state that is waited for here takes a second on an idle machine."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, f"in {timeout_s} s: not {what}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 class ServerProcess:
