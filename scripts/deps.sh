@@ -29,6 +29,7 @@ test_packages() {
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
   echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
   echo prometheus                                                               # dashboards and alerts
+  if has_candidate chromium-driver; then echo chromium chromium-driver; fi      # the page; Ubuntu has them as snaps alone
 }
 
 cross_packages() {

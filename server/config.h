@@ -70,6 +70,7 @@ struct ServeConfig {
   int idle_timeout_ms = 75'000;
   int write_timeout_ms = 60'000;
   int sse_keep_alive_ms = 15'000;
+  bool page = true;
 
   // Who may use it.
   std::vector<std::string> api_keys;

@@ -118,6 +118,8 @@ constexpr Setting kSettings[] = {
      "comment; "
      "0: never",
      "", 0, 86'400'000},
+    {kListening, "page", "", &C::page,
+     "a page at / for people with a browser: a chat, and the server's own metrics"},
 
     {kAccess, "api_keys", "api-key", &C::api_keys,
      "keys clients must send; none: open to everyone"},

@@ -52,9 +52,10 @@ bool HttpHeaders::Has(std::string_view name) const {
 }
 
 std::string_view HttpReason(int status) {
-  constexpr std::array<std::pair<int, std::string_view>, 18> kReasons = {{
+  constexpr std::array<std::pair<int, std::string_view>, 19> kReasons = {{
       {200, "OK"},
       {204, "No Content"},
+      {304, "Not Modified"},
       {400, "Bad Request"},
       {401, "Unauthorized"},
       {403, "Forbidden"},
@@ -82,7 +83,7 @@ std::string SerializeHead(const HttpResponse& response, bool keep_alive, BodyFra
   std::string out = "HTTP/1.1 " + std::to_string(response.status) + " ";
   out.append(HttpReason(response.status)).append("\r\n");
   for (const auto& [name, value] : response.headers.fields()) AppendField(out, name, value);
-  if (response.status != 204) {
+  if (response.status != 204 && response.status != 304) {  // which have no body
     AppendField(out, "Content-Type", response.content_type);
     if (framing == BodyFraming::kChunked) AppendField(out, "Transfer-Encoding", "chunked");
     if (framing == BodyFraming::kLength) {

@@ -47,6 +47,7 @@ Command AddServe(CLI::App& app) {
                                .gate = MakeGateOptions(config),
                                .grpc = MakeGrpcOptions(config),
                                .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms),
+                               .serves_page = config.page,
                                .compute_nice = config.compute_nice,
                                .metrics = MakeMetricsDialect(config)};
     return RunServeCommand(options, logger);

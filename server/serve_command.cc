@@ -15,6 +15,7 @@
 #include "server/http_routes.h"
 #include "server/model_host.h"
 #include "server/openai_api.h"
+#include "server/page_routes.h"
 #include "server/progress_bar.h"
 #include "server/rejection.h"
 #include "server/shutdown_signal.h"
@@ -66,8 +67,9 @@ void PrintExamples(const ServeOptions& options, const ServedModel& model, int po
   const std::string url = base + "/v1/chat/completions";
   const bool has_keys = !options.gate.api_keys.empty();
   std::cout << "Serving '" << model.name << "' on " << base << " (OpenAI clients: base_url=" << base
-            << "/v1)\n\n"
-            << "  curl -N " << url << " -H 'Content-Type: application/json'"
+            << "/v1)\n"
+            << (options.serves_page ? "In a browser: " + base + "/\n\n" : "\n") << "  curl -N "
+            << url << " -H 'Content-Type: application/json'"
             << (has_keys ? " -H 'Authorization: Bearer KEY'" : "") << " -d '{\"model\": \""
             << model.name
             << "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Count "
@@ -171,8 +173,9 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
     http->Post(std::move(task));
   };
   const OpenAiApi api(models, post);
-  const Router router = MakeRouter(
+  Router router = MakeRouter(
       {.api = &api, .models = &models, .scrape = [&exporter] { return exporter.Scrape(); }});
+  if (options.serves_page) AddPageRoutes(router);
   const HttpGate gate(options.gate, router, clock,
                       [&host](const Status& status) { CountRejection(host->metrics(), status); });
   RA_ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> grpc,

@@ -19,7 +19,8 @@ struct ServeOptions {
   GateOptions gate;
   GrpcOptions grpc;  // port -1: no gRPC
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
-  int compute_nice = 0;  // of the engine's and the kernel pool's threads
+  bool serves_page = true;  // at /
+  int compute_nice = 0;     // of the engine's and the kernel pool's threads
   MetricsDialect metrics = MetricsDialect::kNative;
 };
 

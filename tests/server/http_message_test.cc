@@ -32,6 +32,9 @@ TEST(HttpMessageTest, SerializesHeads) {
   response.status = 204;
   EXPECT_EQ(SerializeHead(response, true, BodyFraming::kLength),
             "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n");
+  response.status = 304;
+  EXPECT_EQ(SerializeHead(response, true, BodyFraming::kLength),
+            "HTTP/1.1 304 Not Modified\r\nConnection: keep-alive\r\n\r\n");
 }
 
 TEST(HttpMessageTest, DecodesPercents) {

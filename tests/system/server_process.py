@@ -37,12 +37,12 @@ def endless_flags(*flags: str) -> tuple[str, ...]:
     return ("--served-model-name", "endless", "--load-format", "dummy", "--kv-cache-bytes", str(80 << 20), *flags)
 
 
-def wait_until(condition, what: str, timeout_s: float = 120) -> None:
+def wait_until(condition, what: str, timeout_s: float = 120, pause_s: float = 0.01) -> None:
     """The limit only ends a test that has failed: no state that is waited for here takes a second on an idle machine."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, f"in {timeout_s} s: not {what}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 class ServerProcess:
@@ -54,11 +54,11 @@ class ServerProcess:
     http_port: int
     grpc_port: int
 
-    def __init__(self, *flags: str, model: Path = DEMO_MODEL, start_timeout_s: float = 120):
+    def __init__(self, *flags: str, model: Path = DEMO_MODEL, start_timeout_s: float = 120, http_port: int = 0):
         self._log = tempfile.TemporaryFile("w+")
         self._timeout = start_timeout_s
-        self._command = [str(BINARY), "serve", "--model", str(model), "--host", "127.0.0.1", "--http-port", "0",
-                         "--grpc-port", "0", *flags]
+        self._command = [str(BINARY), "serve", "--model", str(model), "--host", "127.0.0.1",
+                         "--http-port", str(http_port), "--grpc-port", "0", *flags]
 
     def __enter__(self) -> "ServerProcess":
         self.process = subprocess.Popen(self._command, stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT)
