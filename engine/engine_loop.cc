@@ -476,6 +476,7 @@ void EngineLoop::CheckIntegrity() const {
   for (const auto& [id, request] : active_) {
     RA_CHECK(request->id == id && request->events.empty() && !request->is_touched);
     RA_CHECK(request->Outcome() == FinishReason::kNone || request->choices.size() > 1);
+    if (request->timeline != nullptr) TimelineRecorder::CheckIntegrity(*request->timeline);
   }
   for (const auto& [id, request] : settling_) {
     RA_CHECK(request->request->may_finish_early && !request->AllCut());

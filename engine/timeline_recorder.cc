@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "engine/timeline_slot.h"
 
 namespace runahead {
@@ -203,6 +204,12 @@ void TimelineRecorder::OnEnd(ActiveRequest& request, TimePoint now) {
     Book(timeline, last, std::max(now - known.mark, Duration()));
   }
   Leave(timeline, request, now);
+}
+
+void TimelineRecorder::CheckIntegrity(const ActiveTimeline& timeline) {
+  const RequestTimeline& known = timeline.known;
+  RA_CHECK(known.total() == known.mark - known.submitted, "the segments are no partition");
+  for (const Duration time : known.segments) RA_CHECK(time >= Duration());
 }
 
 }  // namespace runahead

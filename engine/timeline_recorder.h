@@ -49,6 +49,9 @@ class TimelineRecorder {
   // The request is over; a second call only leaves what was counted since.
   void OnEnd(ActiveRequest& request, TimePoint now);
 
+  // RA_CHECKs that the segments divide the time, all of it and none twice.
+  static void CheckIntegrity(const ActiveTimeline& timeline);
+
  private:
   void EndQueue(ActiveTimeline& timeline, int priority);
   void EnterStep(ActiveTimeline& timeline, int priority, TimelineSegment kind);
