@@ -9,6 +9,7 @@
 #include "server/http_gate.h"
 #include "server/http_server.h"
 #include "server/model_settings.h"
+#include "server/request_log.h"
 
 namespace runahead {
 
@@ -16,6 +17,7 @@ struct ServeOptions {
   ModelSettings model;
   HttpOptions http;
   GateOptions gate;
+  RequestLogSettings log;
   GrpcOptions grpc;  // port -1: no gRPC
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   int compute_nice = 0;  // of the engine's and the kernel pool's threads
