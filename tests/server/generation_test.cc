@@ -237,7 +237,7 @@ TEST_F(GenerationTest, ItsRecordSaysWhereTheTimeWent) {
   const RequestFacts facts = request.record->Read();
   EXPECT_EQ(StatusOf(facts), RequestStatus::kFinished);
   EXPECT_EQ(facts.prompt_tokens, 3);
-  EXPECT_EQ(facts.completion_tokens, 14 + 3 + 12);
+  EXPECT_EQ(facts.completion_tokens, 15 + 3 + 12);
   ASSERT_EQ(facts.prompts.size(), 1u);
   EXPECT_THAT(facts.prompts[0].finishes,
               testing::ElementsAre(FinishReason::kStop, FinishReason::kStop));

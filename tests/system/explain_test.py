@@ -169,10 +169,10 @@ def stream_by_hand(server, request_id, receive_buffer=None, **fields):
 
 
 def test_a_slow_reader_is_waited_for_at_the_socket(endless):
-    """What it has not read when the engine is done it is waited for: three quarters of a megabyte of logprobs."""
-    with stream_by_hand(endless, "slow", 4096, model="endless", max_tokens=1500, logprobs=True,
+    """What it has not read when the engine is done it is waited for: megabytes of logprobs, more than sockets hold."""
+    with stream_by_hand(endless, "slow", 4096, model="endless", max_tokens=6000, logprobs=True,
                         top_logprobs=20) as sock:
-        wait_until(lambda: explain(endless, "slow")["usage"]["completion_tokens"] == 1500, "all is generated")
+        wait_until(lambda: explain(endless, "slow")["usage"]["completion_tokens"] == 6000, "all is generated")
         done = time.monotonic()
         wait_until(lambda: explain(endless, "slow")["segments_ms"]["socket"] > 300, "the server waits")
         told = explain(endless, "slow")
@@ -210,8 +210,8 @@ def test_running_then_cancelled_and_why_another_waited(endless_model):
 
 
 def test_preemption_changes_the_segments_and_no_token():
-    """Blocks for one and a half of the two; and everything off tells the same tokens."""
-    small = ("--num-kv-blocks", "24", "--enable-prefix-caching", "false")
+    """Blocks for one and a half of the three; and with everything off the same tokens are told."""
+    small = ("--max-model-len", "256", "--num-kv-blocks", "24", "--enable-prefix-caching", "false")
     answers = {}
     for name, flags in (("on", ("--log-format", "json")), ("off", ("--explain", "0", "--access-log", "false"))):
         with ServerProcess(*small, *flags) as server:
