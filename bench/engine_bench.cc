@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "engine/engine_door.h"
 #include "engine/engine_loop.h"
+#include "engine/timeline_slot.h"
 
 namespace runahead {
 namespace {
@@ -98,8 +99,9 @@ EngineConfig Config(int num_sequences) {
 
 class ServingLoop {
  public:
-  ServingLoop(int num_sequences, TextRunner runner, std::vector<DrafterKind> drafters)
-      : config_(Config(num_sequences)), runner_(std::move(runner)) {
+  ServingLoop(int num_sequences, TextRunner runner, std::vector<DrafterKind> drafters,
+              bool has_timelines)
+      : config_(Config(num_sequences)), runner_(std::move(runner)), has_timelines_(has_timelines) {
     config_.speculation.drafters = std::move(drafters);
     door_ = std::make_unique<EngineDoor>(config_, clock_, metrics_);
     loop_ = std::make_unique<EngineLoop>(config_,
@@ -122,6 +124,7 @@ class ServingLoop {
       request->max_tokens = kContext;
       request->seed = static_cast<uint64_t>(i);
       request->ignore_eos = true;
+      if (has_timelines_) request->timeline_slot = std::make_shared<TimelineSlot>();
       // Every other one drafts whatever the policy thinks of it.
       if (i % 2 == 1) request->speculation = {SpeculationMode::kFixed, 4};
       auto stream = door_->Submit(std::move(request));
@@ -165,6 +168,7 @@ class ServingLoop {
   Metrics metrics_;
   NullLogger logger_;
   TextRunner runner_;
+  bool has_timelines_;
   TextDrafter drafter_;
   std::unique_ptr<EngineDoor> door_;
   std::unique_ptr<EngineLoop> loop_;
@@ -174,12 +178,12 @@ class ServingLoop {
 
 // Decoding from 512 tokens on, served afresh whenever a context is used up.
 void MeasureSteps(benchmark::State& state, const TextRunner& runner,
-                  const std::vector<DrafterKind>& drafters) {
+                  const std::vector<DrafterKind>& drafters, bool has_timelines = false) {
   const auto num_sequences = static_cast<int>(state.range(0));
   std::unique_ptr<ServingLoop> loop;
   for ([[maybe_unused]] auto _ : state) {
     if (loop == nullptr || !loop->all_run()) {
-      loop = std::make_unique<ServingLoop>(num_sequences, runner, drafters);
+      loop = std::make_unique<ServingLoop>(num_sequences, runner, drafters, has_timelines);
       loop->SubmitAll(512);
       for (int i = 0; i < 20; ++i) loop->Step();
     }
@@ -190,6 +194,11 @@ void MeasureSteps(benchmark::State& state, const TextRunner& runner,
 }
 
 void BM_HostWorkOfAStep(benchmark::State& state) { MeasureSteps(state, TextRunner({}, {}), {}); }
+
+// The same, while the engine writes down where the time goes.
+void BM_HostWorkOfAStepWithTimelines(benchmark::State& state) {
+  MeasureSteps(state, TextRunner({}, {}), {}, true);
+}
 
 // The policy at work: the target takes a millisecond and 1 us a row, so that drafts pay.
 void BM_HostWorkOfAStepWithDrafts(benchmark::State& state) {
@@ -203,6 +212,11 @@ BENCHMARK(BM_HostWorkOfAStep)
     ->Arg(8)
     ->Arg(64)
     ->Arg(256)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_HostWorkOfAStepWithTimelines)
+    ->Arg(1)
+    ->Arg(64)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(BM_HostWorkOfAStepWithDrafts)

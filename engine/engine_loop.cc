@@ -49,6 +49,7 @@ EngineLoop::EngineLoop(const EngineConfig& config, const EngineParts& parts, uin
       cache_(pool_, config.enable_prefix_cache, entropy),
       scheduler_(SchedulerConfigOf(config), pool_, cache_),
       speculator_(config, parts.speculation, parts.clock, parts.logger),
+      timelines_(config.block_size),
       seeds_(entropy) {
   Commit();
 }
@@ -73,6 +74,7 @@ bool EngineLoop::Turn() {
   const TimePoint now = parts_.clock.Now();
   turn_ = {.start = now};
   parts_.status.BeginStep(now);
+  timelines_.BeginTurn(now);
   bool has_news = DrainMailbox();
   EndDrain(now);
   bool has_more = false;
@@ -80,6 +82,7 @@ bool EngineLoop::Turn() {
   if (!parts_.status.has_ended() && !stop_asked_) {
     const std::span<const DraftLimit> limits = speculator_.Decide(scheduler_, active_);
     Batch batch = scheduler_.Schedule(now, limits);
+    timelines_.OnSchedule(batch, active_);
     ReportEnded(batch, now);
     has_news = has_news || !batch.ended.empty();
     if (!batch.empty()) {
@@ -120,6 +123,9 @@ void EngineLoop::On(SubmitMessage& message) {
   request->timings.submitted = message.submitted;
   request->choices.resize(static_cast<size_t>(message.request->num_choices));
   request->request = std::move(message.request);
+  if (request->request->timeline_slot != nullptr) {
+    timelines_.OnSubmit(*request, scheduler_.num_waiting());
+  }
 
   Status refusal;
   if (parts_.status.has_ended()) {
@@ -177,6 +183,7 @@ void EngineLoop::On(const FinishMessage& message) {
   ActiveChoice& choice = request->choices[static_cast<size_t>(message.choice)];
   RA_CHECK(!choice.was_cut && message.num_tokens <= choice.num_tokens);
   const int num_surplus = choice.num_tokens - message.num_tokens;
+  timelines_.CountDiscarded(*request, num_surplus);
   choice.num_tokens = message.num_tokens;
   choice.was_cut = true;
   const bool was_over = choice.finish != FinishReason::kNone;
@@ -201,6 +208,7 @@ void EngineLoop::On(const CancelMessage& message) {
   std::unique_ptr<ActiveRequest> request = std::move(found->second);
   active_.erase(found);
   ledger_.CountDiscarded(request->num_dropped);
+  timelines_.CountDiscarded(*request, request->num_dropped);
   CountEnd(std::move(request), FinishReason::kCancelled, PhaseOf(removed.was_running), now);
 }
 
@@ -230,7 +238,20 @@ void EngineLoop::RunStep(Batch& batch) {
   }
   const Progress progress = scheduler_.Apply(batch, output.token_ids, output.offsets);
   speculator_.Observe(progress, output, after - before, ledger_);
+  NoteStep(runs, after - before, after);
   Publish(progress, output, after);
+}
+
+// The runs' spans are stale by now, but not how long they were.
+void EngineLoop::NoteStep(std::span<const SequenceRun> runs, Duration in_model, TimePoint end) {
+  const auto is_prefill = [](const SequenceRun& run) {
+    return !run.wants_token || static_cast<int>(run.tokens.size()) > 1 + run.num_drafts;
+  };
+  timelines_.BeginStep({.end = end,
+                        .in_model = in_model,
+                        .drafting = speculator_.draft_time(),
+                        .num_sequences = turn_.num_sequences,
+                        .has_prefill = std::ranges::any_of(runs, is_prefill)});
 }
 
 Duration EngineLoop::CopyBlocks(const Batch& batch) {
@@ -271,6 +292,14 @@ void EngineLoop::PublishSequence(const SequenceProgress& progress, const ModelOu
   const bool wants_logprobs = request.request->sampling.num_logprobs >= 0;
   const auto first = static_cast<size_t>(output.offsets[s]);
   const StepDraft draft = speculator_.drafted(s);
+  timelines_.OnRun(request,
+                   {.num_tokens = static_cast<int>(runs_[s].tokens.size()),
+                    .num_drafted = draft.num_drafted,
+                    .num_computed = runs_[s].num_computed,
+                    .num_sampled = output.offsets[s + 1] - output.offsets[s],
+                    .drafter = draft.drafter,
+                    .num_caught_up = draft.num_caught_up},
+                   progress);
   for (int i = 0; i < progress.num_emitted; ++i) {
     const size_t at = first + static_cast<size_t>(i);
     TokenEvent& event = request.AddEvent(progress.choice, now);
@@ -337,6 +366,7 @@ void EngineLoop::EndRequest(RequestId id, RequestPhase phase, TimePoint now) {
   std::unique_ptr<ActiveRequest> request = std::move(found->second);
   active_.erase(found);
   const FinishReason outcome = request->Outcome();
+  timelines_.OnEnd(*request, now);
   const bool may_change = outcome == FinishReason::kStop || outcome == FinishReason::kLength;
   if (request->request->may_finish_early && may_change && !request->AllCut()) {
     settling_.emplace(id, std::move(request));
@@ -348,6 +378,7 @@ void EngineLoop::EndRequest(RequestId id, RequestPhase phase, TimePoint now) {
 void EngineLoop::CountEnd(std::unique_ptr<ActiveRequest> request, FinishReason outcome,
                           RequestPhase phase, TimePoint now) {
   ledger_.CountOutcome(*request, outcome, phase, now);
+  timelines_.OnEnd(*request, now);
   ended_.push_back(std::move(request));
 }
 
@@ -445,6 +476,7 @@ void EngineLoop::CheckIntegrity() const {
   for (const auto& [id, request] : active_) {
     RA_CHECK(request->id == id && request->events.empty() && !request->is_touched);
     RA_CHECK(request->Outcome() == FinishReason::kNone || request->choices.size() > 1);
+    if (request->timeline != nullptr) TimelineRecorder::CheckIntegrity(*request->timeline);
   }
   for (const auto& [id, request] : settling_) {
     RA_CHECK(request->request->may_finish_early && !request->AllCut());

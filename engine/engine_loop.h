@@ -19,6 +19,7 @@
 #include "engine/speculator.h"
 #include "engine/step_ledger.h"
 #include "engine/submit_gate.h"
+#include "engine/timeline_recorder.h"
 #include "kvcache/block_pool.h"
 #include "kvcache/prefix_cache.h"
 #include "model/model_runner.h"
@@ -82,6 +83,7 @@ class EngineLoop {
 
   // A step.
   void RunStep(Batch& batch);
+  void NoteStep(std::span<const SequenceRun> runs, Duration in_model, TimePoint end);
   Duration CopyBlocks(const Batch& batch);
   std::span<const SequenceRun> RunsOf(const Batch& batch);
   void Publish(const Progress& progress, const ModelOutput& output, TimePoint now);
@@ -119,6 +121,7 @@ class EngineLoop {
   std::vector<ActiveRequest*> touched_;                // have events to push
   std::vector<SequenceRun> runs_;
   StepLedger ledger_;
+  TimelineRecorder timelines_;
   std::mt19937_64 seeds_;
   uint64_t num_admitted_ = 0;
   uint64_t num_discarded_by_scheduler_ = 0;  // of its counter, what the ledger has

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "core/status.h"
 
 namespace runahead {
+
+class TimelineSlot;  // engine/timeline_slot.h
 
 struct Request {
   std::string id;               // the client's X-Request-Id or one made by the front end; for logs
@@ -35,6 +38,8 @@ struct Request {
   std::string cache_salt;  // prefixes are shared only between equal salts
   SpeculationParams speculation;
   std::vector<int32_t> prediction;  // what the client expects the output to be; drafts come of it
+  // Where the engine tells how the time goes; shared with who may ask. Null: nobody will.
+  std::shared_ptr<TimelineSlot> timeline_slot;
 };
 
 enum class FinishReason : uint8_t {

@@ -255,14 +255,20 @@ void Speculator::TakeAnswers(DrafterKind kind, Batch& batch) {
       scheduled.sequence->SetDrafts(task.proposed());
       const bool was_unsure = task.min_confidence > 0 && task.num_drafts < task.max_drafts;
       if (task.num_drafts > 0) {
-        drafted_[place] = {kind, task.num_drafts, was_unsure, task.proposed_rows()};
+        drafted_[place] = {.drafter = kind,
+                           .num_drafted = task.num_drafts,
+                           .was_unsure = was_unsure,
+                           .rows = task.proposed_rows(),
+                           .num_caught_up = drafted_[place].num_caught_up};
       }
     }
     if (kind != model_kind_ || model_cache() == CacheModel::kTarget) continue;
     const int num_computed =
         std::clamp(task.num_computed_after, task.num_computed, num_tokens + task.num_drafts);
     scheduled.sequence->SetDraftComputed(num_computed);
-    num_catch_up_ += std::min(num_computed, num_tokens - 1) - task.num_computed;
+    const int num_caught_up = std::min(num_computed, num_tokens - 1) - task.num_computed;
+    drafted_[place].num_caught_up = num_caught_up;
+    num_catch_up_ += num_caught_up;
   }
 }
 

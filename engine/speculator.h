@@ -30,6 +30,7 @@ struct StepDraft {
   int num_drafted = 0;
   bool was_unsure = false;             // StepOutcome::Sequence's
   std::span<const int32_t> rows = {};  // SequenceRun::draft_rows
+  int num_caught_up = 0;               // tokens the draft model ran to come level
 };
 
 // Calls of a step, in order: Decide, (Scheduler::Schedule), CopyBlocks and Draft, (the target's
@@ -59,6 +60,7 @@ class Speculator {
   StepDraft drafted(size_t s) const { return is_on() ? drafted_[s] : StepDraft(); }
   // The draft model's share of the last Draft: device time, unlike that of lookups.
   Duration model_time() const { return model_time_; }
+  Duration draft_time() const { return draft_time_; }  // of all drafters
 
   // Tells the policy and the ledger. The requests that ended with the step are still there.
   void Observe(const Progress& progress, const ModelOutput& output, Duration target,

@@ -41,14 +41,33 @@ struct EndedSequence {
   bool request_ended = false;  // the last one of its request, which the scheduler has forgotten
 };
 
+// Why the first waiting sequence was not admitted.
+enum class WaitReason : uint8_t {
+  kNone,    // nobody waits
+  kWindow,  // batch_wait
+  kPlaces,  // max_num_seqs run
+  kTokens,  // the step's budget is spent
+  kBlocks,  // too few are free
+};
+
+// A running sequence that lost its blocks to others.
+struct PreemptedSequence {
+  RequestId request = {};
+  int choice = 0;
+  bool for_priority = false;  // a better priority took its place; else blocks ran out
+};
+
 struct Batch {
   std::vector<ScheduledSequence> sequences;
   // Blocks to copy, in every model's cache, before the step runs: from[i] to to[i]. No block is
   // both.
   std::vector<int32_t> copy_from;
   std::vector<int32_t> copy_to;
-  std::vector<EndedSequence> ended;  // to report, also when nothing is scheduled
-  int num_tokens = 0;                // sum over sequences of num_tokens + num_catch_up
+  std::vector<EndedSequence> ended;          // to report, also when nothing is scheduled
+  int num_tokens = 0;                        // sum over sequences of num_tokens + num_catch_up
+  std::vector<PreemptedSequence> preempted;  // by this Schedule; some may be back in it already
+  WaitReason waits_for = WaitReason::kNone;
+  int first_priority = 0;  // of the first waiting sequence, where one waits
   // When nothing is scheduled: call again at this time, or earlier when a message comes.
   // kNoDeadline: nothing to wait for but messages.
   TimePoint wait_until = kNoDeadline;

@@ -26,16 +26,23 @@ Batch Scheduler::Schedule(TimePoint now, std::span<const DraftLimit> limits) {
   step.logit_rows_left = config_.max_logit_rows;
   NoteDraftLimits(limits);
   EndExpired(now, step.batch);
-  if (HoldsBackFirstBatch(now, step.batch)) return std::move(step.batch);
-  PreemptForPriority();
+  if (HoldsBackFirstBatch(now, step.batch)) {
+    NoteWaiting(WaitReason::kWindow, step.batch);
+    return std::move(step.batch);
+  }
+  PreemptForPriority(step.batch);
   ScheduleRunning(step);
-  AdmitWaiting(step);
-  FailUnrunnable(step);
+  NoteWaiting(FailUnrunnable(step, AdmitWaiting(step)), step.batch);
   GrowChunks(step);
   GrantDrafts(step);
   step.batch.num_tokens = config_.max_num_batched_tokens - step.tokens_left;
   in_step_ = !step.batch.empty();
   return std::move(step.batch);
+}
+
+void Scheduler::NoteWaiting(WaitReason reason, Batch& batch) const {
+  batch.waits_for = reason;
+  if (reason != WaitReason::kNone) batch.first_priority = queues_.first_waiting().priority();
 }
 
 // Rule 1.
@@ -88,7 +95,7 @@ bool Scheduler::HoldsBackFirstBatch(TimePoint now, Batch& batch) const {
 }
 
 // Rule 2. Nobody is preempted for one who would not fit even then.
-void Scheduler::PreemptForPriority() {
+void Scheduler::PreemptForPriority(Batch& batch) {
   while (queues_.HasWaiting() && queues_.HasRunning()) {
     const Sequence& first = queues_.first_waiting();
     int num_behind = 0;  // running sequences that must give way to it, at the back of running()
@@ -104,7 +111,7 @@ void Scheduler::PreemptForPriority() {
     const bool has_place = num_reserved < config_.max_num_seqs;
     if (has_place && blocks_.CanAdmit(first, prompt_blocks, num_reserved)) return;
     if (!blocks_.CanAdmit(first, prompt_blocks, num_reserved - num_behind - num_freed)) return;
-    Preempt(queues_.last_running());
+    Preempt(queues_.last_running(), true, batch);
   }
 }
 
@@ -117,7 +124,7 @@ void Scheduler::ScheduleRunning(Step& step) {
       num_tokens = FirstChunk(sequence, step.tokens_left - NumDecodesBehind(i));
     }
     if (num_tokens == 0) continue;
-    if (!MakeRoom(sequence, sequence.num_computed() + num_tokens)) return;
+    if (!MakeRoom(sequence, sequence.num_computed() + num_tokens, step.batch)) return;
     step.Add(sequence, num_tokens);
   }
 }
@@ -135,17 +142,18 @@ int Scheduler::FirstChunk(const Sequence& sequence, int tokens_left) const {
 }
 
 // False when the sequence itself had to go.
-bool Scheduler::MakeRoom(Sequence& sequence, int num_tokens) {
+bool Scheduler::MakeRoom(Sequence& sequence, int num_tokens, Batch& batch) {
   while (!blocks_.TryCover(sequence, num_tokens)) {
     if (ReleasePromptBlocks()) continue;
     Sequence& victim = queues_.last_running();
-    Preempt(victim);
+    Preempt(victim, false, batch);
     if (&victim == &sequence) return false;
   }
   return true;
 }
 
-void Scheduler::Preempt(Sequence& sequence) {
+void Scheduler::Preempt(Sequence& sequence, bool for_priority, Batch& batch) {
+  batch.preempted.push_back({sequence.request(), sequence.choice(), for_priority});
   blocks_.Release(sequence);
   queues_.Preempt(sequence);
   sequence.draft_limit_ = {};
@@ -161,16 +169,18 @@ bool Scheduler::ReleasePromptBlocks() {
   return has_released;
 }
 
-// Rule 4.
-void Scheduler::AdmitWaiting(Step& step) {
-  while (queues_.HasWaiting() && step.tokens_left > 0 &&
-         queues_.num_running() < config_.max_num_seqs) {
+// Rule 4. Why it admitted no more.
+WaitReason Scheduler::AdmitWaiting(Step& step) {
+  while (queues_.HasWaiting()) {
+    if (queues_.num_running() >= config_.max_num_seqs) return WaitReason::kPlaces;
+    if (step.tokens_left <= 0) return WaitReason::kTokens;
     Sequence& sequence = queues_.first_waiting();
     // Each running sequence will want another block within block_size steps.
-    if (!TryAdmit(sequence, queues_.num_running(), step.batch)) return;
+    if (!TryAdmit(sequence, queues_.num_running(), step.batch)) return WaitReason::kBlocks;
     queues_.Run(sequence);
     step.Add(sequence, FirstChunk(sequence, step.tokens_left));
   }
+  return WaitReason::kNone;
 }
 
 bool Scheduler::TryAdmit(Sequence& sequence, int num_reserved, Batch& batch) {
@@ -190,15 +200,16 @@ const BlockTable& Scheduler::PromptBlocksFor(const Sequence& sequence) const {
 }
 
 // Rule 6.
-void Scheduler::FailUnrunnable(Step& step) {
+WaitReason Scheduler::FailUnrunnable(Step& step, WaitReason waits_for) {
   while (step.batch.empty() && queues_.HasWaiting()) {
     RA_CHECK(!queues_.HasRunning(), "the first running sequence always runs");
     ReleasePromptBlocks();
-    AdmitWaiting(step);
-    if (!step.batch.empty()) return;
+    waits_for = AdmitWaiting(step);
+    if (!step.batch.empty()) return waits_for;
     const RequestId request = queues_.first_waiting().request();
     ReportEnded(requests_.find(request), EndReason::kFailed, step.batch);
   }
+  return queues_.HasWaiting() ? waits_for : WaitReason::kNone;
 }
 
 void Scheduler::GrowChunks(Step& step) {

@@ -132,19 +132,20 @@ class Scheduler {
 
   // schedule_step.cc, in the order of the rules
   void NoteDraftLimits(std::span<const DraftLimit> limits);
+  void NoteWaiting(WaitReason reason, Batch& batch) const;
   void EndExpired(TimePoint now, Batch& batch);
   bool HoldsBackFirstBatch(TimePoint now, Batch& batch) const;
-  void PreemptForPriority();
+  void PreemptForPriority(Batch& batch);
   void ScheduleRunning(Step& step);
-  void AdmitWaiting(Step& step);
-  void FailUnrunnable(Step& step);
+  WaitReason AdmitWaiting(Step& step);
+  WaitReason FailUnrunnable(Step& step, WaitReason waits_for);
   void GrowChunks(Step& step);
   void GrantDrafts(Step& step);
 
   int NumDecodesBehind(int running_index) const;
   int FirstChunk(const Sequence& sequence, int tokens_left) const;
-  bool MakeRoom(Sequence& sequence, int num_tokens);
-  void Preempt(Sequence& sequence);
+  bool MakeRoom(Sequence& sequence, int num_tokens, Batch& batch);
+  void Preempt(Sequence& sequence, bool for_priority, Batch& batch);
   bool ReleasePromptBlocks();
   bool TryAdmit(Sequence& sequence, int num_reserved, Batch& batch);
   const BlockTable& PromptBlocksFor(const Sequence& sequence) const;

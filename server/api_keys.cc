@@ -4,18 +4,18 @@
 
 namespace runahead {
 
-bool ApiKeys::Allow(std::string_view authorization) const {
-  if (keys_.empty()) return true;
+std::optional<int> ApiKeys::Find(std::string_view authorization) const {
   constexpr std::string_view kScheme = "Bearer ";
-  if (!authorization.starts_with(kScheme)) return false;
+  if (!authorization.starts_with(kScheme)) return std::nullopt;
   const std::string_view given = authorization.substr(kScheme.size());
-  bool allowed = false;
-  for (const std::string& key : keys_) {
+  std::optional<int> found;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    const std::string& key = keys_[i];
     const bool same =
         key.size() == given.size() && CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
-    allowed = allowed || same;
+    if (same) found = static_cast<int>(i);
   }
-  return allowed;
+  return found;
 }
 
 }  // namespace runahead

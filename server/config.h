@@ -74,6 +74,7 @@ struct ServeConfig {
 
   // Who may use it.
   std::vector<std::string> api_keys;
+  std::vector<std::string> api_key_names;
   std::vector<std::string> cors_origins;
   std::string tls_cert_file;
   std::string tls_key_file;
@@ -87,6 +88,8 @@ struct ServeConfig {
   std::string log_level = "info";
   std::string log_format = "text";
   std::string metrics_compat = "none";
+  bool access_log = true;
+  int explain = 1024;
 
   bool operator==(const ServeConfig&) const = default;
 };

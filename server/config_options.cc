@@ -84,6 +84,12 @@ GateOptions MakeGateOptions(const ServeConfig& config) {
   return {.api_keys = config.api_keys, .cors_origins = config.cors_origins};
 }
 
+RequestLogSettings MakeRequestLogSettings(const ServeConfig& config) {
+  return {.max_kept = config.explain,
+          .has_access_log = config.access_log,
+          .key_names = config.api_key_names};
+}
+
 GrpcOptions MakeGrpcOptions(const ServeConfig& config) {
   GrpcOptions options;
   options.host = config.host;

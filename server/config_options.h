@@ -9,12 +9,14 @@
 #include "server/http_server.h"
 #include "server/metrics_exporter.h"
 #include "server/model_settings.h"
+#include "server/request_log.h"
 
 namespace runahead {
 
 ModelSettings MakeModelSettings(const ServeConfig& config);
 HttpOptions MakeHttpOptions(const ServeConfig& config);
 GateOptions MakeGateOptions(const ServeConfig& config);
+RequestLogSettings MakeRequestLogSettings(const ServeConfig& config);
 // grpc_port -1 (no gRPC) is for the caller to see; here it is passed on.
 GrpcOptions MakeGrpcOptions(const ServeConfig& config);
 LogLevel MakeLogLevel(const ServeConfig& config);

@@ -123,6 +123,8 @@ constexpr Setting kSettings[] = {
 
     {kAccess, "api_keys", "api-key", &C::api_keys,
      "keys clients must send; none: open to everyone"},
+    {kAccess, "api_key_names", "", &C::api_key_names,
+     "what the log calls the keys, in their order; the others are key1, key2, .."},
     {kAccess, "cors_origins", "cors-origin", &C::cors_origins,
      "origins browsers may call from; * for all; none: no CORS"},
     {kAccess, "tls_cert_file", "tls-cert", &C::tls_cert_file,
@@ -151,6 +153,12 @@ constexpr Setting kSettings[] = {
     {kRunning, "metrics_compat", "", &C::metrics_compat,
      "whose names /metrics has beside its own: vllm for dashboards and gateways that know vLLM's",
      "none vllm"},
+    {kRunning, "access_log", "", &C::access_log,
+     "a line for each request, but for health checks and scrapes, once it has been answered"},
+    {kRunning, "explain", "", &C::explain,
+     "recent requests that /v1/requests/{id}/explain remembers, at most 6 KiB each; 0: there is no "
+     "such route",
+     "", 0, 1 << 20},
 };
 
 std::string WithDashes(std::string_view key) {

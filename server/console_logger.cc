@@ -1,5 +1,7 @@
 #include "server/console_logger.h"
 
+#include <string>
+
 #include "nlohmann/json.hpp"
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -40,14 +42,21 @@ ConsoleLogger::ConsoleLogger(LogLevel lowest, LogFormat format)
 
 ConsoleLogger::~ConsoleLogger() = default;
 
+// Not a format string: a message may hold braces a client sent.
+void ConsoleLogger::Write(LogLevel level, std::string_view text) {
+  sink_->logger.log(LevelOf(level), spdlog::string_view_t(text.data(), text.size()));
+}
+
 void ConsoleLogger::Log(LogLevel level, std::string_view message) {
-  // Not a format string: a message may hold braces a client sent.
-  const auto write = [&](std::string_view text) {
-    sink_->logger.log(LevelOf(level), spdlog::string_view_t(text.data(), text.size()));
-  };
-  if (format_ == LogFormat::kText) return write(message);
+  if (format_ == LogFormat::kText) return Write(level, message);
   using nlohmann::json;
-  write(json(message).dump(-1, ' ', false, json::error_handler_t::replace));
+  Write(level, json(message).dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+void ConsoleLogger::LogEvent(LogLevel level, std::string_view name, std::string_view line,
+                             std::string_view members) {
+  if (format_ == LogFormat::kText) return Write(level, line);
+  Write(level, "\"" + std::string(name) + "\"," + std::string(members));
 }
 
 }  // namespace runahead

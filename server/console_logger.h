@@ -18,8 +18,12 @@ class ConsoleLogger final : public Logger {
   explicit ConsoleLogger(LogLevel lowest, LogFormat format = LogFormat::kText);
   ~ConsoleLogger() override;
   void Log(LogLevel level, std::string_view message) override;
+  void LogEvent(LogLevel level, std::string_view name, std::string_view line,
+                std::string_view members) override;
 
  private:
+  void Write(LogLevel level, std::string_view text);
+
   struct Sink;
   const LogFormat format_;
   std::unique_ptr<Sink> sink_;

@@ -8,6 +8,7 @@
 #include "server/choice_text.h"
 #include "server/rejection.h"
 #include "server/request_limits.h"
+#include "server/request_record.h"
 #include "server/served_model.h"
 
 namespace runahead {
@@ -54,6 +55,29 @@ SpeculationParams SpeculationOf(const SpeculationRequest& from, const ServedMode
   return params;
 }
 
+// A prompt's place in its request's record, where there is one.
+class Noted {
+ public:
+  explicit Noted(std::shared_ptr<RequestRecord> record) : record_(std::move(record)) {
+    if (record_ != nullptr) prompt_ = record_->OnPromptBegun();
+  }
+  void OnRendered() const {
+    if (record_ != nullptr) record_->OnRendered(prompt_);
+  }
+  std::shared_ptr<TimelineSlot> OnSubmit(size_t num_tokens) const {
+    if (record_ == nullptr) return nullptr;
+    return record_->OnSubmit(prompt_, static_cast<int>(num_tokens));
+  }
+  bool is_wanted() const { return record_ != nullptr; }
+  void OnPumped(RequestRecord::Pumped pumped) const {
+    record_->OnPumped(prompt_, std::move(pumped));
+  }
+
+ private:
+  std::shared_ptr<RequestRecord> record_;
+  int prompt_ = 0;
+};
+
 std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationRequest& from,
                                      std::vector<int32_t> prompt, int max_tokens) {
   auto request = std::make_unique<Request>();
@@ -80,13 +104,38 @@ std::unique_ptr<Request> MakeRequest(const ServedModel& model, const GenerationR
   return request;
 }
 
+// `on_rendered`: the text is there, its tokens not yet.
+Result<std::vector<int32_t>> Encode(const ServedModel& model, const Prompt& prompt,
+                                    const std::function<void()>& on_rendered) {
+  if (!std::holds_alternative<ChatPrompt>(prompt)) on_rendered();
+  if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) {
+    const int vocab_size = model.engine->config().vocab_size;
+    const auto bad = std::find_if(tokens->ids.begin(), tokens->ids.end(),
+                                  [&](int32_t id) { return id < 0 || id >= vocab_size; });
+    if (bad == tokens->ids.end()) return tokens->ids;
+    return InvalidArgument("The prompt holds " + std::to_string(*bad) +
+                               ", which is no token id: the vocabulary has " +
+                               std::to_string(vocab_size) + ".",
+                           "prompt");
+  }
+  if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
+    return model.tokenizer->Encode(text->text, {.add_special_tokens = text->add_special_tokens});
+  }
+  RA_ASSIGN_OR_RETURN(const std::string text, RenderChat(model, std::get<ChatPrompt>(prompt)));
+  on_rendered();
+  // The template writes the special tokens itself.
+  return model.tokenizer->Encode(text, {.add_special_tokens = false});
+}
+
 class RunningGeneration final : public Generation,
                                 public std::enable_shared_from_this<RunningGeneration> {
  public:
   RunningGeneration(const ServedModel& model, const GenerationRequest& request,
                     std::vector<int32_t> prompt_ids, std::unique_ptr<ResponseStream> stream,
-                    Post post)
-      : post_(std::move(post)),
+                    Post post, Noted noted)
+      : noted_(std::move(noted)),
+        clock_(*model.clock),
+        post_(std::move(post)),
         prompt_ids_(std::move(prompt_ids)),
         echo_(request.echo),
         tokenizer_(*model.tokenizer),
@@ -99,6 +148,7 @@ class RunningGeneration final : public Generation,
       choices_.emplace_back(tokenizer_, stop_strings_, text_options_);
     }
     tallies_.resize(choices_.size());
+    finishes_.resize(choices_.size());
     usage_.prompt_tokens = static_cast<int>(prompt_ids_.size());
     usage_.includes_drafts = request.speculation.include_usage;
   }
@@ -148,8 +198,10 @@ class RunningGeneration final : public Generation,
     {
       const std::lock_guard lock(mutex_);
       if (done_) return;
+      const TimePoint taken = noted_.is_wanted() ? clock_.Now() : TimePoint();
       for (TokenEvent& event : stream_->Take()) OnEvent(event);
       done_ = stream_->finished();
+      if (noted_.is_wanted()) NotePump(taken);
       if (done_) {
         stream_.reset();  // which lets the engine count the outcome
       } else {
@@ -160,12 +212,25 @@ class RunningGeneration final : public Generation,
     if (ready) ready();
   }
 
+  // Before anybody can see the end: who finds it sent finds it noted.
+  void NotePump(TimePoint taken) const {
+    RequestRecord::Pumped pumped = {.taken = taken,
+                                    .last_event = last_event_,
+                                    .cached_tokens = usage_.cached_tokens,
+                                    .completion_tokens = usage_.completion_tokens,
+                                    .has_finished = done_};
+    if (done_) pumped.finishes = finishes_;
+    noted_.OnPumped(std::move(pumped));
+  }
+
   void OnEvent(TokenEvent& event) {
     if (!saw_event_) OnFirstEvent(event);
     ChoiceText& choice = choices_[static_cast<size_t>(event.choice)];
     if (choice.finished()) return;
+    last_event_ = event.time;
     Delta delta = choice.OnEvent(event);
     delta.choice = event.choice;
+    finishes_[static_cast<size_t>(event.choice)] = delta.finish;
     if (choice.matched_stop_string()) stream_->Finish(event.choice, choice.num_tokens());
     if (event.token >= 0) {
       ++usage_.completion_tokens;
@@ -206,6 +271,8 @@ class RunningGeneration final : public Generation,
     last->error = std::move(delta.error);
   }
 
+  const Noted noted_;
+  const Clock& clock_;
   const Post post_;
   const std::vector<int32_t> prompt_ids_;
   const bool echo_;
@@ -220,6 +287,8 @@ class RunningGeneration final : public Generation,
   std::unique_ptr<ResponseStream> stream_;
   std::vector<ChoiceText> choices_;
   std::vector<DraftTally> tallies_;  // by choice
+  std::vector<FinishReason> finishes_;
+  TimePoint last_event_;  // the end of the step that the text's last token came of
   std::vector<Delta> waiting_;
   std::function<void()> ready_;
   Usage usage_;
@@ -231,7 +300,9 @@ class RunningGeneration final : public Generation,
 Result<std::shared_ptr<Generation>> TryStart(ServedModel& model, const GenerationRequest& request,
                                              Generation::Post post, bool& reached_engine) {
   RA_RETURN_IF_ERROR(CheckRanges(request, model));
-  RA_ASSIGN_OR_RETURN(std::vector<int32_t> ids, EncodePrompt(model, request.prompt));
+  Noted noted(request.record);
+  RA_ASSIGN_OR_RETURN(std::vector<int32_t> ids,
+                      Encode(model, request.prompt, [&noted] { noted.OnRendered(); }));
   const char* field = PromptField(request.prompt);
   if (ids.empty()) return InvalidArgument("The prompt has no tokens.", field);
   const int room = model.max_context - static_cast<int>(ids.size());
@@ -240,10 +311,12 @@ Result<std::shared_ptr<Generation>> TryStart(ServedModel& model, const Generatio
     return ContextLengthExceeded(model.max_context, ids.size(), field);
   }
   reached_engine = true;
+  std::unique_ptr<Request> to_submit = MakeRequest(model, request, ids, max_tokens);
+  to_submit->timeline_slot = noted.OnSubmit(ids.size());
   RA_ASSIGN_OR_RETURN(std::unique_ptr<ResponseStream> stream,
-                      model.engine->Submit(MakeRequest(model, request, ids, max_tokens)));
-  auto generation = std::make_shared<RunningGeneration>(model, request, std::move(ids),
-                                                        std::move(stream), std::move(post));
+                      model.engine->Submit(std::move(to_submit)));
+  auto generation = std::make_shared<RunningGeneration>(
+      model, request, std::move(ids), std::move(stream), std::move(post), std::move(noted));
   generation->ArmPump();
   return std::shared_ptr<Generation>(std::move(generation));
 }
@@ -251,22 +324,7 @@ Result<std::shared_ptr<Generation>> TryStart(ServedModel& model, const Generatio
 }  // namespace
 
 Result<std::vector<int32_t>> EncodePrompt(const ServedModel& model, const Prompt& prompt) {
-  if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) {
-    const int vocab_size = model.engine->config().vocab_size;
-    const auto bad = std::find_if(tokens->ids.begin(), tokens->ids.end(),
-                                  [&](int32_t id) { return id < 0 || id >= vocab_size; });
-    if (bad == tokens->ids.end()) return tokens->ids;
-    return InvalidArgument("The prompt holds " + std::to_string(*bad) +
-                               ", which is no token id: the vocabulary has " +
-                               std::to_string(vocab_size) + ".",
-                           "prompt");
-  }
-  if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
-    return model.tokenizer->Encode(text->text, {.add_special_tokens = text->add_special_tokens});
-  }
-  RA_ASSIGN_OR_RETURN(const std::string text, RenderChat(model, std::get<ChatPrompt>(prompt)));
-  // The template writes the special tokens itself.
-  return model.tokenizer->Encode(text, {.add_special_tokens = false});
+  return Encode(model, prompt, [] {});
 }
 
 std::vector<int32_t> EncodePrediction(const ServedModel& model, const std::string& text) {

@@ -24,7 +24,8 @@
 
 namespace runahead {
 
-class ServedModel;  // server/served_model.h: tokenizer, chat template, engine, name, limits
+class RequestRecord;  // server/request_record.h
+class ServedModel;    // server/served_model.h: tokenizer, chat template, engine, name, limits
 
 // What to run: chat messages, text, or token ids.
 struct ChatPrompt {
@@ -70,6 +71,8 @@ struct GenerationRequest {
   std::string cache_salt;
   SpeculationRequest speculation;
   std::vector<int32_t> prediction;  // what the client expects the answer to be
+  // Hears how the time goes; shared with the request's door and who may ask. Null: nobody will.
+  std::shared_ptr<RequestRecord> record;
 };
 
 // A token with its text and logprobs, for the `logprobs` objects of both doors.

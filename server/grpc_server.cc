@@ -12,6 +12,8 @@
 #include "server/api_keys.h"
 #include "server/grpc_convert.h"
 #include "server/grpc_stream.h"
+#include "server/http_error.h"
+#include "server/http_gate.h"
 #include "server/rejection.h"
 
 namespace runahead {
@@ -29,60 +31,48 @@ TimePoint DeadlineOf(const CallbackServerContext& context, const Clock& clock) {
   return clock.Now() + std::chrono::duration_cast<Duration>(left);
 }
 
-ServerUnaryReactor* Answer(CallbackServerContext* context, const Status& status) {
-  ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
-  return reactor;
-}
-
 class InferenceService final : public v1::InferenceService::CallbackService {
  public:
-  InferenceService(ModelRegistry& models, ApiKeys keys, Generation::Post post)
-      : models_(models), keys_(std::move(keys)), post_(std::move(post)) {}
+  InferenceService(ModelRegistry& models, ApiKeys keys, Generation::Post post, RequestLog* log)
+      : models_(models), keys_(std::move(keys)), post_(std::move(post)), log_(log) {}
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Chat(CallbackServerContext* context,
                                                        const v1::ChatRequest* request) override {
-    return StartStream(*context, *request);
+    return StartStream(*context, *request, "Chat");
   }
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
       CallbackServerContext* context, const v1::GenerateRequest* request) override {
-    return StartStream(*context, *request);
+    return StartStream(*context, *request, "Generate");
   }
 
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const v1::TokenizeRequest* request,
                                v1::TokenizeResponse* response) override {
-    return Answer(context, DoTokenize(*context, *request, *response));
+    return Answer(*context, "Tokenize", [&] { return DoTokenize(*context, *request, *response); });
   }
 
   ServerUnaryReactor* Detokenize(CallbackServerContext* context,
                                  const v1::DetokenizeRequest* request,
                                  v1::DetokenizeResponse* response) override {
-    return Answer(context, DoDetokenize(*context, *request, *response));
+    return Answer(*context, "Detokenize",
+                  [&] { return DoDetokenize(*context, *request, *response); });
   }
 
   ServerUnaryReactor* ListModels(CallbackServerContext* context, const v1::ListModelsRequest*,
                                  v1::ListModelsResponse* response) override {
-    const Status allowed = Authenticate(*context);
-    if (allowed.ok()) {
-      for (const ServedModel* model : models_.models()) {
-        v1::Model& item = *response->add_models();
-        item.set_id(model->name);
-        item.set_created(model->created_unix_seconds);
-        item.set_max_model_len(model->max_context);
-      }
-    }
-    return Answer(context, allowed);
+    return Answer(*context, "ListModels", [&] { return DoListModels(*context, *response); });
   }
 
  private:
-  Status Authenticate(const CallbackServerContext& context) const {
+  static std::string_view Metadata(const CallbackServerContext& context, const char* name) {
     const auto& metadata = context.client_metadata();
-    const auto header = metadata.find("authorization");
-    const std::string_view value =
-        header == metadata.end() ? std::string_view()
-                                 : std::string_view(header->second.data(), header->second.size());
-    if (keys_.Allow(value)) return {};
+    const auto header = metadata.find(name);
+    if (header == metadata.end()) return {};
+    return {header->second.data(), header->second.size()};
+  }
+
+  Status Authenticate(const CallbackServerContext& context) const {
+    if (keys_.Allow(Metadata(context, "authorization"))) return {};
     return {StatusCode::kUnauthenticated, "a valid API key is required: authorization: Bearer KEY",
             "", "invalid_api_key"};
   }
@@ -103,17 +93,72 @@ class InferenceService final : public v1::InferenceService::CallbackService {
     return std::pair(std::move(generation), model);
   }
 
+  // A request's record, kept to be explained; null where nobody wants it. Its message is here
+  // already: when it began to arrive, gRPC does not say.
+  std::shared_ptr<RequestRecord> Record(CallbackServerContext& context, const char* call,
+                                        const std::string& id) const {
+    auto trace = context.client_metadata().count("traceparent") == 1
+                     ? ParseTraceparent(Metadata(context, "traceparent"))
+                     : std::nullopt;
+    if (trace) context.AddInitialMetadata("traceresponse", FormatTraceresponse(*trace));
+    if (log_ == nullptr) return nullptr;
+    auto record = log_->Begin({.door = Door::kGrpc,
+                               .method = call,
+                               .id = id,
+                               .client = context.peer(),
+                               .trace = std::move(trace),
+                               .key = keys_.Find(Metadata(context, "authorization")).value_or(-1)});
+    record->OnReceived();
+    record->OnHandled();
+    return record;
+  }
+
   template <typename RequestT>
-  GenerateReactor* StartStream(const CallbackServerContext& context, const RequestT& request) {
+  GenerateReactor* StartStream(CallbackServerContext& context, const RequestT& request,
+                               const char* call) {
+    const std::string id = request.request_id().empty() ? NewRequestId() : request.request_id();
+    const auto record = Record(context, call, id);
     auto read = Read(context, request);
     if (!read.ok()) {
       CountRejection(*models_.models().front()->metrics, read.status());
-      return GenerateReactor::Fail(read.status());
+      return GenerateReactor::Fail(read.status(), record);
     }
     auto& [generation_request, model] = *read;
+    generation_request.id = id;
+    if (record != nullptr) {
+      log_->Keep(record);
+      record->OnGeneration(id, id, model->name);
+      generation_request.record = record;
+    }
     auto generation = Generation::Start(*model, generation_request, post_);
-    if (!generation.ok()) return GenerateReactor::Fail(generation.status());
+    if (!generation.ok()) return GenerateReactor::Fail(generation.status(), record);
     return GenerateReactor::Start(*model, generation_request, std::move(generation).value());
+  }
+
+  template <typename Work>
+  ServerUnaryReactor* Answer(CallbackServerContext& context, const char* call,
+                             const Work& work) const {
+    const auto record = Record(context, call, log_ == nullptr ? "" : NewRequestId());
+    const Status status = work();
+    if (record != nullptr) {
+      record->OnAnswered(HttpStatusOf(status.code()));
+      record->OnEnd(true);
+    }
+    ServerUnaryReactor* reactor = context.DefaultReactor();
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+
+  Status DoListModels(const CallbackServerContext& context,
+                      v1::ListModelsResponse& response) const {
+    RA_RETURN_IF_ERROR(Authenticate(context));
+    for (const ServedModel* model : models_.models()) {
+      v1::Model& item = *response.add_models();
+      item.set_id(model->name);
+      item.set_created(model->created_unix_seconds);
+      item.set_max_model_len(model->max_context);
+    }
+    return {};
   }
 
   Status DoTokenize(const CallbackServerContext& context, const v1::TokenizeRequest& request,
@@ -152,6 +197,7 @@ class InferenceService final : public v1::InferenceService::CallbackService {
   ModelRegistry& models_;
   const ApiKeys keys_;
   const Generation::Post post_;
+  RequestLog* const log_;
 };
 
 Result<std::string> ReadPem(const std::string& path) {
@@ -181,8 +227,8 @@ struct GrpcServer::State {
 };
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options,
-                                                      ModelRegistry& models,
-                                                      Generation::Post post) {
+                                                      ModelRegistry& models, Generation::Post post,
+                                                      RequestLog* log) {
   RA_CHECK(!models.models().empty());
   RA_ASSIGN_OR_RETURN(auto credentials, Credentials(options));
   grpc::EnableDefaultHealthCheckService(true);
@@ -190,7 +236,7 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options
 
   auto state = std::make_unique<State>();
   state->service =
-      std::make_unique<InferenceService>(models, ApiKeys(options.api_keys), std::move(post));
+      std::make_unique<InferenceService>(models, ApiKeys(options.api_keys), std::move(post), log);
   grpc::ServerBuilder builder;
   const std::string address = options.host + ":" + std::to_string(options.port);
   builder.AddListeningPort(address, credentials, &state->port);

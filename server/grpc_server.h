@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/status.h"
 #include "server/generation.h"
+#include "server/request_log.h"
 #include "server/served_model.h"
 
 namespace runahead {
@@ -25,10 +26,11 @@ struct GrpcOptions {
 
 class GrpcServer {
  public:
-  // Listens and serves. `models` outlives the server; generations run their pumps through `post`.
-  // Errors say what could not be bound or read.
+  // Listens and serves. `models` and `log` (null: no records) outlive the server; generations run
+  // their pumps through `post`. Errors say what could not be bound or read.
   static Result<std::unique_ptr<GrpcServer>> Start(const GrpcOptions& options,
-                                                   ModelRegistry& models, Generation::Post post);
+                                                   ModelRegistry& models, Generation::Post post,
+                                                   RequestLog* log = nullptr);
   // Cancels what still runs.
   ~GrpcServer();
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/grpc_convert.h"
+#include "server/http_error.h"
 
 namespace runahead {
 namespace {
@@ -18,9 +19,12 @@ void KeepUntilFinished(const std::shared_ptr<Generation>& generation) {
 
 }  // namespace
 
-GenerateReactor* GenerateReactor::Fail(const Status& status) {
+GenerateReactor* GenerateReactor::Fail(const Status& status,
+                                       std::shared_ptr<RequestRecord> record) {
   const std::shared_ptr<GenerateReactor> reactor(new GenerateReactor());
   reactor->self_ = reactor;
+  reactor->record_ = std::move(record);
+  if (reactor->record_ != nullptr) reactor->record_->OnAnswered(HttpStatusOf(status.code()));
   const std::lock_guard lock(reactor->mutex_);
   reactor->End(ToGrpc(status));
   return reactor.get();
@@ -33,6 +37,7 @@ GenerateReactor* GenerateReactor::Start(const ServedModel& model, const Generati
   reactor->model_ = &model;
   reactor->request_id_ = request.id;
   reactor->deadline_ = request.deadline;
+  reactor->record_ = request.record;
   const std::lock_guard lock(reactor->mutex_);
   reactor->generation_ = std::move(generation);
   reactor->Pump();
@@ -43,6 +48,7 @@ void GenerateReactor::OnWriteDone(bool ok) {
   const auto self = shared_from_this();  // Finish may bring OnDone before the lock is given up
   std::shared_ptr<Generation> dropped;   // destroyed after the lock
   const std::lock_guard lock(mutex_);
+  if (record_ != nullptr) record_->OnFlowing();
   writing_ = false;
   // A cancel that came while this write was on its way left the end to us, whether the write made
   // it or not: a call that never ends would keep the server from ending.
@@ -63,12 +69,14 @@ void GenerateReactor::OnCancel() {
   generation_ = nullptr;
   if (dropped != nullptr && deadline_ != kNoDeadline && model_->clock->Now() >= deadline_) {
     KeepUntilFinished(dropped);
+    if (record_ != nullptr) record_->OnAnswered(HttpStatusOf(StatusCode::kDeadlineExceeded));
   }
   if (!writing_) End(grpc::Status::CANCELLED);  // else OnWriteDone ends it
 }
 
 void GenerateReactor::OnDone() {
   const auto self = std::move(self_);  // the last reference, but for an I/O task that is looking
+  if (record_ != nullptr) record_->OnEnd(was_delivered_);
 }
 
 void GenerateReactor::Pump() {
@@ -77,6 +85,7 @@ void GenerateReactor::Pump() {
   if (next_ < waiting_.size()) {
     Write();
   } else if (!failure_.ok()) {
+    if (record_ != nullptr) record_->OnAnswered(HttpStatusOf(failure_.code()));
     End(ToGrpc(failure_));
   } else if (!generation_->finished()) {
     generation_->Arm([weak = weak_from_this()] {
@@ -105,10 +114,19 @@ void GenerateReactor::TakeDeltas() {
 
 void GenerateReactor::Write() {
   current_ = std::move(waiting_[next_++]);
-  if (std::exchange(first_, false)) AddPromptLogprobs(current_);
+  if (std::exchange(first_, false)) {
+    AddPromptLogprobs(current_);
+    if (record_ != nullptr) record_->OnAnswered(200);
+  }
   current_.set_request_id(request_id_);
   current_.set_model(model_->name);
+  StartNoted();
+}
+
+// A write that is out waits for the transport, and so for the client where that one reads slowly.
+void GenerateReactor::StartNoted() {
   writing_ = true;
+  if (record_ != nullptr) record_->OnStalled();
   StartWrite(&current_);
 }
 
@@ -118,12 +136,12 @@ void GenerateReactor::WriteUsage() {
   current_.set_request_id(request_id_);
   current_.set_model(model_->name);
   *current_.mutable_usage() = ToProto(generation_->usage());
-  writing_ = true;
-  StartWrite(&current_);
+  StartNoted();
 }
 
 void GenerateReactor::End(const grpc::Status& status) {
   if (std::exchange(ended_, true)) return;
+  was_delivered_ = status.error_code() != grpc::StatusCode::CANCELLED;
   Finish(status);
 }
 

@@ -10,6 +10,7 @@
 
 #include "runahead/v1/inference.grpc.pb.h"
 #include "server/generation.h"
+#include "server/request_record.h"
 #include "server/served_model.h"
 
 namespace runahead {
@@ -19,8 +20,8 @@ namespace runahead {
 class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  // A stream that ends at once with `status`.
-  static GenerateReactor* Fail(const Status& status);
+  // A stream that ends at once with `status`; `record` may be null.
+  static GenerateReactor* Fail(const Status& status, std::shared_ptr<RequestRecord> record);
   // `model` outlives the stream.
   static GenerateReactor* Start(const ServedModel& model, const GenerationRequest& request,
                                 std::shared_ptr<Generation> generation);
@@ -37,6 +38,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   void TakeDeltas();
   void Write();
   void WriteUsage();
+  void StartNoted();
   void End(const grpc::Status& status);
   void AddPromptLogprobs(v1::GenerateResponse& first) const;
 
@@ -44,6 +46,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   const ServedModel* model_ = nullptr;
   std::string request_id_;
   TimePoint deadline_ = kNoDeadline;
+  std::shared_ptr<RequestRecord> record_;  // null: nobody wants it
+  bool was_delivered_ = false;
 
   std::mutex mutex_;
   std::shared_ptr<Generation> generation_;     // null once cancelled or over

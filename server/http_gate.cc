@@ -32,6 +32,17 @@ std::optional<double> ParseSeconds(std::string_view text) {
   return seconds;
 }
 
+// The recommendation knows one such field; of several nobody could say which is meant.
+std::optional<TraceContext> TraceOf(const HttpHeaders& headers) {
+  std::optional<std::string_view> value;
+  for (const auto& [name, each] : headers.fields()) {
+    if (!EqualsIgnoringCase(name, "traceparent")) continue;
+    if (value) return std::nullopt;
+    value = each;
+  }
+  return value ? ParseTraceparent(*value) : std::nullopt;
+}
+
 std::string HttpDate(std::chrono::system_clock::time_point now) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm utc{};
@@ -56,12 +67,28 @@ std::string NewRequestId() {
 }
 
 HttpGate::HttpGate(GateOptions options, const Router& router, const Clock& clock,
-                   std::function<void(const Status&)> on_refused)
+                   std::function<void(const Status&)> on_refused, RequestLog* log)
     : keys_(std::move(options.api_keys)),
       cors_origins_(std::move(options.cors_origins)),
       router_(router),
       clock_(clock),
-      on_refused_(std::move(on_refused)) {}
+      on_refused_(std::move(on_refused)),
+      log_(log) {}
+
+// Probes and scrapes, which come by the second, leave no record.
+void HttpGate::Identify(HttpRequest& request, const Route* route) const {
+  const std::string_view given_id = request.headers.Get("X-Request-Id");
+  request.id = IsUsableId(given_id) ? std::string(given_id) : NewRequestId();
+  request.trace = TraceOf(request.headers);
+  if (log_ == nullptr || (route != nullptr && route->is_open)) return;
+  request.record = log_->Begin({.door = Door::kHttp,
+                                .method = request.method,
+                                .path = request.path,
+                                .id = request.id,
+                                .client = request.client,
+                                .trace = request.trace,
+                                .first_byte = request.first_byte});
+}
 
 void HttpGate::CountRefused(const Status& status) const {
   if (on_refused_) on_refused_(status);
@@ -73,10 +100,8 @@ HttpResponse HttpGate::Refuse(const Status& status) const {
 }
 
 HttpGate::Admitted HttpGate::Admit(HttpRequest& request) const {
-  const std::string_view given_id = request.headers.Get("X-Request-Id");
-  request.id = IsUsableId(given_id) ? std::string(given_id) : NewRequestId();
-
   const Route* route = router_.Find(request.method, request.path);
+  Identify(request, route);
   if (route == nullptr) {
     const std::string allowed = router_.AllowedMethods(request.path);
     if (allowed.empty()) {
@@ -91,9 +116,13 @@ HttpGate::Admitted HttpGate::Admit(HttpRequest& request) const {
     refused.refusal.headers.Add("Allow", allowed);
     return refused;
   }
-  if (!route->is_open && !keys_.Allow(request.headers.Get("Authorization"))) {
+  if (const std::string_view authorization = request.headers.Get("Authorization");
+      !route->is_open && !keys_.Allow(authorization)) {
     return {.refusal = Refuse({StatusCode::kUnauthenticated,
                                "A valid API key is needed: send 'Authorization: Bearer KEY'."})};
+  } else if (!route->is_open) {
+    request.key = keys_.Find(authorization).value_or(-1);
+    if (request.record != nullptr) request.record->SetKey(request.key);
   }
   if (const std::string_view timeout = request.headers.Get("X-Request-Timeout"); !timeout.empty()) {
     const std::optional<double> seconds = ParseSeconds(timeout);
@@ -124,19 +153,23 @@ HttpResponse HttpGate::Preflight(const HttpRequest& request) const {
   if (AllowedOrigin(request)) {
     response.headers.Add("Access-Control-Allow-Methods", allowed);
     response.headers.Add("Access-Control-Allow-Headers",
-                         "Authorization, Content-Type, X-Request-Id, X-Request-Timeout");
+                         "Authorization, Content-Type, X-Request-Id, X-Request-Timeout, "
+                         "traceparent");
     response.headers.Add("Access-Control-Max-Age", "600");
   }
   return response;
 }
 
 void HttpGate::Finish(const HttpRequest& request, HttpResponse& response) const {
+  if (request.record != nullptr) request.record->OnAnswered(response.status);
   response.headers.Set("X-Request-Id", request.id);
+  if (request.trace) response.headers.Set("traceresponse", FormatTraceresponse(*request.trace));
   response.headers.Set("Date", HttpDate(std::chrono::system_clock::now()));
   if (cors_origins_.empty()) return;
   if (const auto origin = AllowedOrigin(request)) {
     response.headers.Set("Access-Control-Allow-Origin", *origin);
-    response.headers.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    response.headers.Set("Access-Control-Expose-Headers",
+                         "X-Request-Id, Retry-After, traceresponse");
   }
   // Caches must not hand one origin's answer to another.
   response.headers.Set("Vary", "Origin");

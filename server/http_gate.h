@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "server/api_keys.h"
 #include "server/http_message.h"
+#include "server/request_log.h"
 #include "server/router.h"
 
 namespace runahead {
@@ -21,13 +22,14 @@ struct GateOptions {
 
 class HttpGate {
  public:
-  // `router` and `clock` outlive the gate. `on_refused` hears of what the gate itself turns away;
-  // may be empty.
+  // `router`, `clock` and `log` outlive the gate. `on_refused` hears of what the gate itself turns
+  // away; may be empty. `log` keeps a record of every request but those of open routes; null: of
+  // none.
   HttpGate(GateOptions options, const Router& router, const Clock& clock,
-           std::function<void(const Status&)> on_refused);
+           std::function<void(const Status&)> on_refused, RequestLog* log = nullptr);
 
-  // Gives the request its id and deadline. Then either the route to run, or the answer that ends it
-  // here.
+  // Gives the request its id, trace, record and deadline. Then either the route to run, or the
+  // answer that ends it here.
   struct Admitted {
     const Route* route = nullptr;
     HttpResponse refusal = {};  // without a route
@@ -41,6 +43,7 @@ class HttpGate {
   void Finish(const HttpRequest& request, HttpResponse& response) const;
 
  private:
+  void Identify(HttpRequest& request, const Route* route) const;
   HttpResponse Refuse(const Status& status) const;
   std::optional<std::string> AllowedOrigin(const HttpRequest& request) const;
   HttpResponse Preflight(const HttpRequest& request) const;
@@ -50,6 +53,7 @@ class HttpGate {
   const Router& router_;
   const Clock& clock_;
   std::function<void(const Status&)> on_refused_;
+  RequestLog* const log_;
 };
 
 // 32 hexadecimal digits nobody can guess.

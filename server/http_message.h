@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "server/trace_context.h"
 
 namespace runahead {
 
@@ -34,6 +35,8 @@ class HttpHeaders {
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
+class RequestRecord;  // server/request_record.h
+
 struct HttpRequest {
   std::string method;  // "POST"
   std::string path;    // of the target, percent-decoded, without the query
@@ -44,6 +47,11 @@ struct HttpRequest {
   bool keep_alive = true;            // the client lets the connection be used again
   bool is_http11 = true;             // HTTP/1.0 knows no chunked encoding
   TimePoint deadline = kNoDeadline;  // of X-Request-Timeout
+  std::string client;                // address and port of the peer
+  TimePoint first_byte;              // when it began to arrive
+  int key = -1;                      // index of its API key; -1: the server asks for none
+  std::optional<TraceContext> trace;
+  std::shared_ptr<RequestRecord> record;  // shared by all who note in it; null: nobody wants it
 };
 
 struct HttpResponse {

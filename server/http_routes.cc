@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/explain_api.h"
 #include "server/version.h"
 
 namespace runahead {
@@ -75,6 +76,13 @@ Router MakeRouter(RouteSources sources) {
   router.Add({"GET", "/v1/models/", [api](In r) { return api->GetModel(r); }});
   router.Add({"POST", "/tokenize", [api](In r) { return api->Tokenize(r); }});
   router.Add({"POST", "/detokenize", [api](In r) { return api->Detokenize(r); }});
+  if (sources.log != nullptr) {
+    router.Add({.method = "GET",
+                .path = "/v1/requests/",
+                .handler = [log = sources.log,
+                            clock = sources.clock](In r) { return Explain(*log, *clock, r); },
+                .is_quick = true});
+  }
   const auto add_open = [&](const char* path, HttpHandler handler, bool is_quick) {
     router.Add({.method = "GET",
                 .path = path,

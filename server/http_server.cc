@@ -58,6 +58,16 @@ Result<std::unique_ptr<asio::ssl::context>> MakeTlsContext(const HttpOptions& op
   return context;
 }
 
+// "192.0.2.1:4711" or "[2001:db8::1]:4711"; empty where the peer has gone already.
+std::string ClientOf(const tcp::socket& socket) {
+  error_code error;
+  const tcp::endpoint peer = socket.remote_endpoint(error);
+  if (error) return "";
+  const std::string address = peer.address().to_string();
+  const std::string port = ":" + std::to_string(peer.port());
+  return peer.address().is_v6() ? "[" + address + "]" + port : address + port;
+}
+
 }  // namespace
 
 struct HttpServer::State {
@@ -150,9 +160,10 @@ void HttpServer::State::Admit(tcp::socket socket) {
   // meanwhile.
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
   const auto executor = socket.get_executor();
+  const std::string client = ClientOf(socket);
   auto transport = tls != nullptr ? MakeTlsTransport(std::move(socket), *tls)
                                   : MakePlainTransport(std::move(socket));
-  auto session = std::make_shared<HttpSession>(executor, std::move(transport), context);
+  auto session = std::make_shared<HttpSession>(executor, std::move(transport), context, client);
   sessions.insert(session);
   ++num_connections;
   session->Start([this, session] {

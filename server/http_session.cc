@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "server/http_error.h"
+#include "server/request_record.h"
 
 namespace runahead {
 namespace {
@@ -41,10 +42,11 @@ HttpReply RunSafely(const HttpHandler& handler, const HttpRequest& request) {
 }  // namespace
 
 HttpSession::HttpSession(Strand strand, std::unique_ptr<Transport> transport,
-                         const SessionContext& context)
+                         const SessionContext& context, std::string client)
     : strand_(std::move(strand)),
       transport_(std::move(transport)),
       context_(context),
+      client_(std::move(client)),
       parser_(context.options->limits),
       deadline_(strand_),
       silence_(strand_) {}
@@ -163,14 +165,32 @@ HttpSession::Task HttpSession::Converse() {
     is_new_ = false;
     if (!goes_on) break;
   }
+  EndRecord(false);  // of a request that never became whole
   co_await Linger();
+}
+
+HttpGate::Admitted HttpSession::Admit(HttpRequest& request) {
+  request.client = client_;
+  request.first_byte = first_byte_;
+  HttpGate::Admitted admitted = context_.gate->Admit(request);
+  record_ = request.record;
+  return admitted;
+}
+
+void HttpSession::EndRecord(bool was_delivered) {
+  if (record_ != nullptr) std::exchange(record_, nullptr)->OnEnd(was_delivered);
 }
 
 HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
   const HttpTimeouts& timeouts = context_.options->timeouts;
   bool has_begun = false;
+  bool has_bytes = false;
   SetDeadline(timeouts.idle);
   for (;;) {
+    if (!has_bytes && !in_.empty()) {
+      has_bytes = true;
+      first_byte_ = std::chrono::steady_clock::now();
+    }
     const HttpParser::Progress progress = parser_.Feed(in_);
     if (progress == HttpParser::Progress::kDone || progress == HttpParser::Progress::kFailed) {
       const bool is_whole = co_await FinishRead(progress, request);
@@ -178,7 +198,7 @@ HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
     }
     if (progress == HttpParser::Progress::kHeaderDone) {
       request = parser_.Head();
-      admitted_ = context_.gate->Admit(request);
+      admitted_ = Admit(request);
       if (admitted_->route == nullptr) {  // nobody needs the rest of its body
         co_await SendResponse(request, std::move(admitted_->refusal), false);
         co_return false;
@@ -196,7 +216,10 @@ HttpSession::Async<bool> HttpSession::ReadRequest(HttpRequest& request) {
       SetDeadline(timeouts.header);
     }
     const bool must_close = closes_when_idle_ && !is_new_;
-    if (is_gone_ || (!has_begun && (must_close || has_timed_out_))) co_return false;
+    if (is_gone_ || (!has_begun && (must_close || has_timed_out_))) {
+      EndRecord(false);
+      co_return false;
+    }
     if (has_timed_out_) {
       HttpResponse late = ErrorResponse({StatusCode::kInvalidArgument,
                                          "The request did not arrive in time.",
@@ -219,6 +242,11 @@ HttpSession::Async<bool> HttpSession::FinishRead(HttpParser::Progress progress,
     HttpRequest whole = parser_.Take();
     whole.id = std::move(request.id);
     whole.deadline = request.deadline;
+    whole.client = std::move(request.client);
+    whole.first_byte = request.first_byte;
+    whole.key = request.key;
+    whole.trace = std::move(request.trace);
+    whole.record = std::move(request.record);
     request = std::move(whole);
     co_return true;
   }
@@ -237,7 +265,8 @@ bool HttpSession::KeepsAlive(const HttpRequest& request) const {
 
 HttpSession::Async<bool> HttpSession::Answer(HttpRequest request) {
   // Not yet where header and body came together.
-  if (!admitted_) admitted_ = context_.gate->Admit(request);
+  if (!admitted_) admitted_ = Admit(request);
+  if (record_ != nullptr) record_->OnReceived();
   HttpGate::Admitted admitted = *std::exchange(admitted_, {});
   if (admitted.route == nullptr) {
     const bool sent =
@@ -250,17 +279,22 @@ HttpSession::Async<bool> HttpSession::Answer(HttpRequest request) {
     sent = co_await SendResponse(request, std::move(*response), KeepsAlive(request));
   } else {
     sent = co_await SendPending(request, *std::get<std::unique_ptr<PendingReply>>(*reply));
+    EndRecord(false);  // where it was not sent whole
   }
   co_return sent;
 }
 
 HttpSession::Async<std::optional<HttpReply>> HttpSession::RunHandler(const Route& route,
                                                                      const HttpRequest& request) {
-  if (route.is_quick) co_return RunSafely(route.handler, request);
+  if (route.is_quick) {
+    if (record_ != nullptr) record_->OnHandled();
+    co_return RunSafely(route.handler, request);
+  }
   reply_.reset();
   // `request` and `route` live in the caller's frame until the reply is here, even when the peer
   // has gone.
   asio::post(*context_.workers, [self = shared_from_this(), &route, &request] {
+    if (request.record != nullptr) request.record->OnHandled();
     auto made = std::make_shared<HttpReply>(RunSafely(route.handler, request));
     asio::post(self->strand_, [self, made] {
       self->reply_.emplace(std::move(*made));
@@ -282,6 +316,7 @@ HttpSession::Async<bool> HttpSession::SendResponse(const HttpRequest& request,
   std::string bytes = SerializeHead(response, keep_alive, BodyFraming::kLength);
   if (request.method != "HEAD") bytes += response.body;
   const bool written = co_await Write(std::move(bytes));
+  EndRecord(written);
   co_return written&& keep_alive;
 }
 
@@ -321,6 +356,7 @@ HttpSession::Async<bool> HttpSession::SendPending(const HttpRequest& request, Pe
     }
     if (is_last) {
       silence_.cancel();
+      EndRecord(true);
       co_return stays_open;
     }
     if (has_more) continue;
@@ -370,6 +406,7 @@ HttpSession::Async<bool> HttpSession::Write(std::string bytes) {
     if (num_unyielded_bytes_ > kMaxUnyieldedBytes) co_await Yield();
     if (num_at_once > 0) continue;
     SetDeadline(context_.options->timeouts.write);
+    if (record_ != nullptr) record_->OnStalled();
     is_writing_ = true;
     const size_t length = std::min(bytes.size() - offset, kMaxWriteBytes);
     transport_->WriteSome(asio::buffer(bytes.data() + offset, length),
@@ -383,6 +420,7 @@ HttpSession::Async<bool> HttpSession::Write(std::string bytes) {
       StartRead();
       co_await Wait();
     }
+    if (record_ != nullptr) record_->OnFlowing();
     if (write_error_) {
       is_gone_ = true;
       break;

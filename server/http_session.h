@@ -43,7 +43,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   using Strand = boost::asio::any_io_executor;
 
-  HttpSession(Strand strand, std::unique_ptr<Transport> transport, const SessionContext& context);
+  // `client`: the peer's address and port, for records.
+  HttpSession(Strand strand, std::unique_ptr<Transport> transport, const SessionContext& context,
+              std::string client);
 
   // Runs until the connection ends, then calls `done` on the strand.
   void Start(std::function<void()> done);
@@ -86,9 +88,16 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void WatchSilence();
   bool KeepsAlive(const HttpRequest& request) const;
 
+  // The record of the request at hand, until its answer has ended.
+  HttpGate::Admitted Admit(HttpRequest& request);
+  void EndRecord(bool was_delivered);
+
   Strand strand_;
   std::unique_ptr<Transport> transport_;
   const SessionContext& context_;
+  const std::string client_;
+  std::shared_ptr<RequestRecord> record_;             // of the request at hand; may be null
+  std::chrono::steady_clock::time_point first_byte_;  // of the request at hand
   HttpParser parser_;
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer silence_;

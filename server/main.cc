@@ -45,6 +45,7 @@ Command AddServe(CLI::App& app) {
     const ServeOptions options{.model = MakeModelSettings(config),
                                .http = MakeHttpOptions(config),
                                .gate = MakeGateOptions(config),
+                               .log = MakeRequestLogSettings(config),
                                .grpc = MakeGrpcOptions(config),
                                .drain_timeout = std::chrono::milliseconds(config.drain_timeout_ms),
                                .serves_page = config.page,

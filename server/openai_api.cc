@@ -72,8 +72,8 @@ Result<Prompt> SidePrompt(const Json& body) {
 
 }  // namespace
 
-OpenAiApi::OpenAiApi(const ModelRegistry& models, Generation::Post post)
-    : models_(models), post_(std::move(post)) {}
+OpenAiApi::OpenAiApi(const ModelRegistry& models, Generation::Post post, RequestLog* log)
+    : models_(models), post_(std::move(post)), log_(log) {}
 
 HttpReply OpenAiApi::ChatCompletions(const HttpRequest& request) const {
   return Generate(request, OpenAiRoute::kChat);
@@ -85,6 +85,10 @@ HttpReply OpenAiApi::Completions(const HttpRequest& request) const {
 
 HttpReply OpenAiApi::Generate(const HttpRequest& request, OpenAiRoute route) const {
   Metrics* metrics = models_.models().front()->metrics;
+  if (log_ != nullptr && request.record != nullptr) {
+    log_->Keep(request.record);
+    request.record->OnGeneration(request.id, AnswerId(route, request.id), "");
+  }
   Result<std::unique_ptr<PendingReply>> reply = TryGenerate(request, route, metrics);
   if (reply.ok()) return std::move(*reply);
   if (metrics != nullptr) CountRejection(*metrics, reply.status());
@@ -102,6 +106,10 @@ Result<std::unique_ptr<PendingReply>> OpenAiApi::TryGenerate(const HttpRequest& 
   RA_ASSIGN_OR_RETURN(OpenAiRequest parsed, ParseOpenAiRequest(body, route, model->defaults));
   parsed.base.deadline = DeadlineOf(*model, request, parsed);
   parsed.base.id = parsed.request_id.empty() ? request.id : parsed.request_id;
+  if (request.record != nullptr) {
+    request.record->OnGeneration(parsed.base.id, AnswerId(route, parsed.base.id), model->name);
+    parsed.base.record = request.record;
+  }
   if (parsed.prediction) parsed.base.prediction = EncodePrediction(*model, *parsed.prediction);
   metrics = nullptr;
 

@@ -7,14 +7,16 @@
 #include "server/http_message.h"
 #include "server/json_body.h"
 #include "server/openai_fields.h"
+#include "server/request_log.h"
 #include "server/served_model.h"
 
 namespace runahead {
 
 class OpenAiApi {
  public:
-  // `models` outlives the object; generations run their pumps through `post`.
-  OpenAiApi(const ModelRegistry& models, Generation::Post post);
+  // `models` and `log` outlive the object; generations run their pumps through `post`.
+  // `log` keeps what can be explained; null: nothing can.
+  OpenAiApi(const ModelRegistry& models, Generation::Post post, RequestLog* log = nullptr);
 
   HttpReply ChatCompletions(const HttpRequest& request) const;
   HttpReply Completions(const HttpRequest& request) const;
@@ -34,6 +36,7 @@ class OpenAiApi {
 
   const ModelRegistry& models_;
   Generation::Post post_;
+  RequestLog* const log_;
 };
 
 }  // namespace runahead

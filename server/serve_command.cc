@@ -11,6 +11,7 @@
 
 #include <sys/resource.h>
 
+#include "server/explain_format.h"
 #include "server/grpc_server.h"
 #include "server/http_routes.h"
 #include "server/model_host.h"
@@ -104,6 +105,19 @@ Result<std::unique_ptr<ModelHost>> LoadGivingWay(const ServeOptions& options, co
   return std::async(std::launch::async, load).get();
 }
 
+// Null where neither the access log nor explain wants to know of requests.
+std::unique_ptr<RequestLog> MakeRequestLog(const RequestLogSettings& settings, const Clock& clock,
+                                           Logger& logger) {
+  if (settings.max_kept == 0 && !settings.has_access_log) return nullptr;
+  if (!settings.has_access_log) return std::make_unique<RequestLog>(settings, clock, nullptr);
+  return std::make_unique<RequestLog>(
+      settings, clock, [&logger, names = settings](const RequestFacts& facts) {
+        const std::string key_name = KeyName(names, facts.origin.key);
+        logger.LogEvent(LogLevel::kInfo, "request", FormatAccessText(facts, key_name),
+                        FormatAccessMembers(facts, key_name));
+      });
+}
+
 // Both ways in; gRPC may be off.
 struct Doors {
   HttpServer& http;
@@ -111,9 +125,9 @@ struct Doors {
 };
 
 Result<std::unique_ptr<GrpcServer>> StartGrpc(const GrpcOptions& options, ModelRegistry& models,
-                                              const Generation::Post& post) {
+                                              const Generation::Post& post, RequestLog* log) {
   if (options.port < 0) return std::unique_ptr<GrpcServer>();
-  return GrpcServer::Start(options, models, post);
+  return GrpcServer::Start(options, models, post, log);
 }
 
 // Blocks until the engine has nothing left to do or has failed; a second signal ends the wait.
@@ -172,14 +186,19 @@ Status RunServeCommand(const ServeOptions& options, Logger& logger) {
   const Generation::Post post = [&http](std::function<void()> task) {
     http->Post(std::move(task));
   };
-  const OpenAiApi api(models, post);
-  Router router = MakeRouter(
-      {.api = &api, .models = &models, .scrape = [&exporter] { return exporter.Scrape(); }});
+  const std::unique_ptr<RequestLog> log = MakeRequestLog(options.log, clock, logger);
+  const OpenAiApi api(models, post, log.get());
+  Router router = MakeRouter({.api = &api,
+                              .models = &models,
+                              .scrape = [&exporter] { return exporter.Scrape(); },
+                              .log = options.log.max_kept > 0 ? log.get() : nullptr,
+                              .clock = &clock});
   if (options.serves_page) AddPageRoutes(router);
-  const HttpGate gate(options.gate, router, clock,
-                      [&host](const Status& status) { CountRejection(host->metrics(), status); });
+  const HttpGate gate(
+      options.gate, router, clock,
+      [&host](const Status& status) { CountRejection(host->metrics(), status); }, log.get());
   RA_ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> grpc,
-                      StartGrpc(options.grpc, models, post));
+                      StartGrpc(options.grpc, models, post, log.get()));
   http->Serve(router, gate);
   if (grpc != nullptr) {
     std::cout << "gRPC on " << ReachableHost(options.grpc.host) << ":" << grpc->port() << "\n";

@@ -10,6 +10,7 @@
 #include "server/http_server.h"
 #include "server/metrics_exporter.h"
 #include "server/model_settings.h"
+#include "server/request_log.h"
 
 namespace runahead {
 
@@ -17,6 +18,7 @@ struct ServeOptions {
   ModelSettings model;
   HttpOptions http;
   GateOptions gate;
+  RequestLogSettings log;
   GrpcOptions grpc;  // port -1: no gRPC
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   bool serves_page = true;  // at /

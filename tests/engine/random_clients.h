@@ -6,12 +6,14 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <random>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "engine/timeline_slot.h"
 #include "loop_fixture.h"
 
 namespace runahead {
@@ -78,6 +80,8 @@ class RandomClients {
     if (Draw(5) == 0) request.deadline = test_.clock.Now() + std::chrono::milliseconds(Draw(20));
     if (Draw(6) == 0) request.sampling.num_prompt_logprobs = 0;
     if (options_.speculates) Speculate(request);
+    // Timelines, which the loop's integrity covers, are of every other one: they change no token.
+    if (request.prompt.size() % 2 == 0) request.timeline_slot = std::make_shared<TimelineSlot>();
     Open open = {request, test_.Submit(request)};
     open.was_cut.resize(static_cast<size_t>(request.num_choices));
     open_.push_back(std::move(open));

@@ -7,6 +7,7 @@
 #include "server/http_parser.h"
 #include "server/openai_format.h"
 #include "server/openai_parse.h"
+#include "server/trace_context.h"
 
 namespace {
 
@@ -38,5 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   ParseBody(text);
   ParseHttp(text);
+  if (const auto trace = runahead::ParseTraceparent(text)) {
+    RA_CHECK(runahead::ParseTraceparent(runahead::FormatTraceresponse(*trace)).has_value());
+  }
   return 0;
 }

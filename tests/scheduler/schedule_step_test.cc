@@ -56,6 +56,7 @@ TEST(ScheduleStepTest, ABetterPriorityTakesThePlaceOfARunningRequest) {
   const uint64_t equal = serving.Submit({.prompt = FakePrompt(4, 3), .max_tokens = 10});
   serving.Step();
   EXPECT_EQ(serving.NumRun(equal), 0) << "the same priority waits its turn";
+  EXPECT_EQ(serving.batch.waits_for, WaitReason::kPlaces);
   const uint64_t urgent =
       serving.Submit({.prompt = FakePrompt(4, 4), .max_tokens = 10, .priority = -1});
   serving.Step();
@@ -63,7 +64,12 @@ TEST(ScheduleStepTest, ABetterPriorityTakesThePlaceOfARunningRequest) {
   EXPECT_EQ(serving.NumRun(first), 1);
   EXPECT_EQ(serving.NumRun(second), 0) << "the newest of the lowest priority gave way";
   EXPECT_EQ(serving.scheduler.counters().preemptions, 1u);
+  ASSERT_EQ(serving.batch.preempted.size(), 1u);
+  EXPECT_EQ(serving.batch.preempted[0].request, RequestId{second});
+  EXPECT_TRUE(serving.batch.preempted[0].for_priority);
+  EXPECT_EQ(serving.batch.first_priority, 0);
   serving.RunUntilIdle();
+  EXPECT_EQ(serving.batch.waits_for, WaitReason::kNone);
   serving.ExpectFakeContinuations();
   EXPECT_LT(serving.Of(second).num_steps, 12) << "it found its blocks again";
   EXPECT_EQ(serving.scheduler.counters().prefix_query_tokens, 16u) << "counted once a request";
@@ -131,6 +137,9 @@ TEST(ScheduleStepTest, TheNewestOfTheLowestPriorityIsPreempted) {
   const uint64_t old = serving.Submit({.prompt = FakePrompt(8, 2), .max_tokens = 13});
   const uint64_t young = serving.Submit({.prompt = FakePrompt(8, 3), .max_tokens = 13});
   while (serving.scheduler.counters().preemptions == 0) ASSERT_TRUE(serving.Step());
+  ASSERT_EQ(serving.batch.preempted.size(), 1u);
+  EXPECT_EQ(serving.batch.preempted[0].request, RequestId{low});
+  EXPECT_FALSE(serving.batch.preempted[0].for_priority);
   EXPECT_EQ(serving.NumRun(low), 0);
   EXPECT_EQ(serving.NumRun(old), 1);
   EXPECT_EQ(serving.NumRun(young), 1);
@@ -175,6 +184,7 @@ TEST(ScheduleStepTest, TheFirstThatDoesNotFitHoldsUpThoseBehindIt) {
   const uint64_t small = serving.Submit({.prompt = FakePrompt(2, 3), .max_tokens = 2});
   serving.Step();
   EXPECT_EQ(serving.batch.sequences.size(), 1u);
+  EXPECT_EQ(serving.batch.waits_for, WaitReason::kBlocks);
   while (serving.NumRun(big) == 0) {
     EXPECT_EQ(serving.NumRun(small), 0);
     ASSERT_TRUE(serving.Step());
@@ -202,6 +212,7 @@ TEST(ScheduleStepTest, AFirstBatchWaitsToFill) {
   serving.Submit({.prompt = FakePrompt(4), .max_tokens = 3});
   EXPECT_FALSE(serving.Step());
   EXPECT_EQ(serving.batch.wait_until, start + milliseconds(10));
+  EXPECT_EQ(serving.batch.waits_for, WaitReason::kWindow);
   serving.Submit({.prompt = FakePrompt(5), .max_tokens = 3});
   EXPECT_FALSE(serving.Step());
   EXPECT_EQ(serving.batch.wait_until, start + milliseconds(10)) << "the oldest decides";

@@ -17,5 +17,12 @@ TEST(ApiKeysTest, OnlyABearerWithOneOfTheKeysIsAllowed) {
   }
 }
 
+TEST(ApiKeysTest, AKeyIsFoundByItsPlace) {
+  const ApiKeys keys({"alpha", "beta"});
+  EXPECT_EQ(keys.Find("Bearer beta"), 1);
+  EXPECT_EQ(keys.Find("Bearer gamma"), std::nullopt);
+  EXPECT_EQ(ApiKeys({}).Find("Bearer beta"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace runahead

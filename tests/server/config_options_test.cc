@@ -54,6 +54,11 @@ TEST(ConfigOptions, DefaultsAreThePartsOwn) {
   EXPECT_EQ(grpc.host, grpc_default.host);
   EXPECT_EQ(grpc.port, grpc_default.port);
   EXPECT_EQ(grpc.max_message_bytes, grpc_default.max_message_bytes);
+  const RequestLogSettings log = MakeRequestLogSettings(config);
+  const RequestLogSettings log_default;
+  EXPECT_EQ(log.max_kept, log_default.max_kept);
+  EXPECT_EQ(log.has_access_log, log_default.has_access_log);
+  EXPECT_EQ(log.key_names, log_default.key_names);
   EXPECT_EQ(MakeLogLevel(config), LogLevel::kInfo);
   EXPECT_EQ(MakeLogFormat(config), LogFormat::kText);
   EXPECT_EQ(MakeMetricsDialect(config), MetricsDialect::kNative);
@@ -101,7 +106,8 @@ TEST(ConfigOptions, EverySettingArrives) {
     "idle_timeout_ms": 27, "write_timeout_ms": 28, "api_keys": ["k"], "cors_origins": ["*"],
     "tls_cert_file": "c", "tls_key_file": "t", "stuck_after_ms": 29, "log_level": "error",
     "num_kv_blocks": 30, "sse_keep_alive_ms": 31, "default_timeout_ms": 32, "seed": 0,
-    "log_format": "json", "metrics_compat": "vllm"})",
+    "log_format": "json", "metrics_compat": "vllm", "access_log": false, "explain": 33,
+    "api_key_names": ["alice"]})",
                                   "test", config);
   ASSERT_TRUE(status.ok()) << status.message();
   const ModelSettings model = MakeModelSettings(config);
@@ -130,6 +136,10 @@ TEST(ConfigOptions, EverySettingArrives) {
   EXPECT_EQ(http.timeouts.idle, milliseconds(27));
   EXPECT_EQ(http.timeouts.write, milliseconds(28));
   EXPECT_EQ(http.timeouts.keep_alive, milliseconds(31));
+  const RequestLogSettings log = MakeRequestLogSettings(config);
+  EXPECT_EQ(log.max_kept, 33);
+  EXPECT_FALSE(log.has_access_log);
+  EXPECT_THAT(log.key_names, testing::ElementsAre("alice"));
   EXPECT_EQ(MakeGateOptions(config).api_keys.at(0) + MakeGateOptions(config).cors_origins.at(0),
             "k*");
   const GrpcOptions grpc = MakeGrpcOptions(config);

@@ -35,5 +35,22 @@ TEST(ConsoleLoggerTest, JsonLinesAreWholeObjectsWhateverTheMessageHolds) {
   EXPECT_EQ(line["time"].get<std::string>().size(), std::string("2026-05-04T03:02:01.000Z").size());
 }
 
+TEST(ConsoleLoggerTest, AnEventIsALineForPeopleOrMembersOfAnObject) {
+  testing::internal::CaptureStderr();
+  {
+    ConsoleLogger text(LogLevel::kInfo);
+    text.LogEvent(LogLevel::kInfo, "request", "short {} line", R"("a":1)");
+    ConsoleLogger json(LogLevel::kInfo, LogFormat::kJson);
+    json.LogEvent(LogLevel::kInfo, "request", "short {} line", R"("a":1,"b":"{}%v")");
+  }
+  const std::string written = testing::internal::GetCapturedStderr();
+  const size_t second = written.find('\n') + 1;
+  EXPECT_TRUE(written.substr(0, second).ends_with("info short {} line\n")) << written;
+  const auto line = nlohmann::json::parse(written.substr(second));
+  EXPECT_EQ(line["message"], "request");
+  EXPECT_EQ(line["a"], 1);
+  EXPECT_EQ(line["b"], "{}%v");
+}
+
 }  // namespace
 }  // namespace runahead

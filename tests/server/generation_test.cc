@@ -8,6 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/request_log.h"
+#include "server/request_segments.h"
 #include "server/task_thread.h"
 #include "tests/server/tiny_model.h"
 
@@ -209,6 +211,51 @@ TEST_F(GenerationTest, DestroyingItCancels) {
   while (model_.metrics.Snapshot().running > 0) std::this_thread::yield();
   const MetricsSnapshot counts = model_.metrics.Snapshot();
   EXPECT_EQ(counts.cancelled[0] + counts.cancelled[1] + counts.finished_length, 1u);
+}
+
+// A record is told of everything, and changes nothing.
+TEST_F(GenerationTest, ItsRecordSaysWhereTheTimeWent) {
+  model_.reciter.texts = {"a text with an end.", "another one"};
+  RequestLog log({}, model_.clock, nullptr);
+  GenerationRequest request = Text("abc");
+  request.num_choices = 2;
+  request.stop = {"end"};
+  const auto read = [&] {
+    auto generation = Start(request);
+    EXPECT_TRUE(generation.ok());
+    auto outcomes = ReadAll(**generation);
+    return outcomes[0].text + "|" + outcomes[1].text;
+  };
+  const std::string unrecorded = read();
+  request.record = log.Begin({.id = "r"});
+  request.record->OnReceived();
+  request.record->OnHandled();
+  request.record->OnGeneration("r", "cmpl-r", "tiny");
+  EXPECT_EQ(read(), unrecorded);
+  request.record->OnAnswered(200);
+  request.record->OnEnd(true);
+  const RequestFacts facts = request.record->Read();
+  EXPECT_EQ(StatusOf(facts), RequestStatus::kFinished);
+  EXPECT_EQ(facts.prompt_tokens, 3);
+  EXPECT_EQ(facts.completion_tokens, 15 + 3 + 12);
+  ASSERT_EQ(facts.prompts.size(), 1u);
+  EXPECT_THAT(facts.prompts[0].finishes,
+              testing::ElementsAre(FinishReason::kStop, FinishReason::kStop));
+  ASSERT_NE(facts.prompts[0].timeline, nullptr);
+  EXPECT_GE(facts.prompts[0].timeline->num_decode_steps, 10);
+  const RequestSegments segments = SegmentsOf(facts, model_.clock.Now());
+  EXPECT_GT(segments.of(WallSegment::kPrefill), Duration());
+  EXPECT_GT(segments.of(WallSegment::kDecode), Duration());
+}
+
+TEST_F(GenerationTest, AnEngineThatFailsEndsTheRecordsRequestToo) {
+  RequestLog log({}, model_.clock, nullptr);
+  model_.reciter.before_run = [] { throw std::runtime_error("device lost"); };
+  GenerationRequest request = Text("abc");
+  request.record = log.Begin({.id = "r"});
+  request.record->OnGeneration("r", "cmpl-r", "tiny");
+  EXPECT_EQ(Run(request).finish, FinishReason::kFailed);
+  EXPECT_EQ(StatusOf(request.record->Read()), RequestStatus::kFailed);
 }
 
 }  // namespace

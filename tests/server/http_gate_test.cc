@@ -1,6 +1,8 @@
 #include "server/http_gate.h"
 
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -115,6 +117,51 @@ TEST_F(HttpGateTest, CorsAnswersTheOriginsItWasGiven) {
   HttpResponse other;
   gate.Finish(request, other);
   EXPECT_FALSE(other.headers.Has("Access-Control-Allow-Origin"));
+}
+
+TEST_F(HttpGateTest, ATraceIsTakenOverAndAnswered) {
+  const HttpGate gate = Make({});
+  const std::string trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  HttpRequest request = Ask("GET", "/health");
+  request.headers.Add("Traceparent", "00-" + trace_id + "-00f067aa0ba902b7-01");
+  gate.Admit(request);
+  ASSERT_TRUE(request.trace);
+  HttpResponse response;
+  gate.Finish(request, response);
+  EXPECT_EQ(response.headers.Get("traceresponse"),
+            "00-" + trace_id + "-" + request.trace->span_id + "-01");
+
+  request.headers.Add("traceparent", "00-" + trace_id + "-00f067aa0ba902b8-01");
+  gate.Admit(request);
+  EXPECT_FALSE(request.trace) << "nobody can say which of two is meant";
+  HttpResponse untraced;
+  gate.Finish(request, untraced);
+  EXPECT_FALSE(untraced.headers.Has("traceresponse"));
+}
+
+TEST_F(HttpGateTest, RecordsAreOfAllButOpenRoutesAndNameTheKeyNotItsText) {
+  std::vector<RequestFacts> ended;
+  RequestLog log({.key_names = {}}, clock_,
+                 [&ended](const RequestFacts& facts) { ended.push_back(facts); });
+  const HttpGate gate({.api_keys = {"secret", "other"}, .cors_origins = {}}, router_, clock_,
+                      nullptr, &log);
+  HttpRequest probe = Ask("GET", "/health");
+  gate.Admit(probe);
+  EXPECT_EQ(probe.record, nullptr);
+  for (const auto& [path, key, status] :
+       {std::tuple("/v1/x", "Bearer other", 200), std::tuple("/v1/x", "Bearer wrong", 401),
+        std::tuple("/nowhere", "Bearer other", 404)}) {
+    HttpRequest request = Ask("POST", path);
+    request.headers.Add("Authorization", key);
+    HttpGate::Admitted admitted = gate.Admit(request);
+    ASSERT_NE(request.record, nullptr);
+    gate.Finish(request, admitted.refusal);
+    request.record->OnEnd(true);
+    EXPECT_EQ(ended.back().status, status);
+    EXPECT_EQ(ended.back().origin.key, status == 200 ? 1 : -1);
+    EXPECT_EQ(request.key, ended.back().origin.key);
+    EXPECT_EQ(ended.back().origin.path, path);
+  }
 }
 
 }  // namespace

@@ -1,9 +1,15 @@
+#include <atomic>
 #include <chrono>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 
+#include "server/request_log.h"
 #include "tests/server/http_fixture.h"
 
 namespace runahead {
@@ -215,6 +221,99 @@ TEST_F(HttpSessionTest, ASlowReaderStallsOnlyItselfAndIsCutOffInTheEnd) {
   }
   script_->WaitUntilDropped();
   EXPECT_LT(script_->num_polls.load(), 1000) << "the reply was not asked for more than fits";
+}
+
+// What the log heard of requests that have ended.
+class RecordedSessionTest : public HttpFixture {
+ protected:
+  RecordedSessionTest() {
+    router_.Add({"GET", "/recorded", [this](const HttpRequest& request) -> HttpReply {
+                   const std::lock_guard lock(mutex_);
+                   running_ = request.record;
+                   return std::make_unique<ScriptedReply>(script_);
+                 }});
+  }
+  ~RecordedSessionTest() override { server_.reset(); }  // before the log
+
+  RequestFacts WaitForEnd() {
+    num_ended_.wait(0);
+    const std::lock_guard lock(mutex_);
+    --num_ended_;
+    return std::exchange(ended_, {}).back();
+  }
+  Duration StalledSoFar() {
+    const std::lock_guard lock(mutex_);
+    return running_ == nullptr ? Duration() : running_->Read().stalled;
+  }
+
+  std::mutex mutex_;
+  std::vector<RequestFacts> ended_;
+  std::shared_ptr<RequestRecord> running_;
+  std::atomic<int> num_ended_ = 0;
+  RequestLog log_{{}, clock_, [this](const RequestFacts& facts) {
+                    const std::lock_guard lock(mutex_);
+                    ended_.push_back(facts);
+                    ++num_ended_;
+                    num_ended_.notify_all();
+                  }};
+  HttpGate recorded_{GateOptions(), router_, clock_, nullptr, &log_};
+};
+
+const std::string kPostInTwoParts =
+    "POST /echo HTTP/1.1\r\nX-Request-Id: seven\r\nContent-Length: 5\r\n"
+    "Expect: 100-continue\r\n\r\n";
+
+TEST_F(RecordedSessionTest, ARecordFollowsARequestToItsLastByte) {
+  Start(recorded_);
+  TestClient client(port());
+  client.Send(kPostInTwoParts);
+  client.ReadUntil("100 Continue\r\n\r\n");
+  const TimePoint head_was_read = clock_.Now();
+  const TimePoint body_was_late = clock_.Now();
+  client.Send("abcde");
+  client.ReadAnswer();
+  const RequestFacts facts = WaitForEnd();
+  EXPECT_EQ(facts.origin.id, "seven");
+  EXPECT_EQ(facts.origin.path, "/echo");
+  EXPECT_TRUE(facts.origin.client.starts_with("127.0.0.1:")) << facts.origin.client;
+  EXPECT_EQ(facts.status, 200);
+  EXPECT_TRUE(facts.was_delivered);
+  EXPECT_LE(facts.origin.first_byte, head_was_read);
+  EXPECT_GE(facts.received, body_was_late);
+  EXPECT_GE(facts.handled, facts.received);
+  EXPECT_GE(facts.answered, facts.handled);
+  EXPECT_GE(facts.ended, facts.answered);
+}
+
+TEST_F(RecordedSessionTest, APeerThatDoesNotReadIsWaitedForAndThatIsSeen) {
+  Start(recorded_);
+  TestClient client(port(), /*receive_buffer_bytes=*/4096);
+  client.Send("GET /recorded HTTP/1.1\r\n\r\n");
+  script_->Say(std::string(16 << 20, 'x'), true);
+  while (StalledSoFar() < milliseconds(2)) std::this_thread::yield();
+  client.ReadUntil("0\r\n\r\n");
+  const RequestFacts facts = WaitForEnd();
+  EXPECT_TRUE(facts.was_delivered);
+  EXPECT_GE(facts.stalled, milliseconds(2));
+}
+
+TEST_F(RecordedSessionTest, APeerThatGoesAwayEndsItsRecord) {
+  Start(recorded_);
+  {
+    TestClient client(port());
+    client.Send(kGetStream);
+    script_->Say("data");
+    client.ReadUntil("data");
+  }
+  EXPECT_FALSE(WaitForEnd().was_delivered);
+  {
+    TestClient client(port());
+    client.Send(kPostInTwoParts);
+    client.ReadUntil("100 Continue\r\n\r\n");
+  }
+  const RequestFacts facts = WaitForEnd();
+  EXPECT_FALSE(facts.was_delivered);
+  EXPECT_EQ(facts.status, 0);
 }
 
 }  // namespace
