@@ -1,27 +1,28 @@
-"""Serving under load, measured from outside: many streams at once, and how fast /health answers meanwhile.
+"""How fast /health answers while many streams are served, measured from outside.
 
     .venv/bin/python bench/serve_load.py [--clients 256] [--rounds 4] [--tokens 64]
 
-Needs a built binary (RUNAHEAD_BINARY, default build/release/server/runahead). Clients and server share the machine's
-cores. /health is probed from a process of its own, like a load balancer's: beside the streams, in one event loop, the
-time that loop takes for the streams would be counted as the server's. The same process probes, in turn, a process that
-does nothing but send a byte back: what that takes is how long anybody waits for a core on this machine just then.
-Of each probe it says how long the probe itself waited for a core, which is no part of what the server does.
+Needs a built binary (RUNAHEAD_BINARY, default build/release/server/runahead). The streams are those of `runahead bench
+serve`, which tells their throughput and latency; clients and server share the machine's cores. /health is probed from a
+process of its own, like a load balancer's. The same process probes, in turn, a process that does nothing but send a
+byte back: what that takes is how long anybody waits for a core on this machine just then. Of each probe it says how
+long the probe itself waited for a core, which is no part of what the server does.
 """
 
 import argparse
-import asyncio
+import json
 import multiprocessing
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/system"))
 
-from server_process import ServerProcess  # noqa: E402
-from sse_client import stream_chat  # noqa: E402
+from server_process import BINARY, ServerProcess  # noqa: E402
 
 
 def quantile(values: list[float], fraction: float) -> float:
@@ -97,17 +98,25 @@ def probe_in_turn(health_port: int, echo_port: int, stop, results) -> None:
     results.put(Probes(health.latencies_s, health.own_waits_s, echo.latencies_s))
 
 
-async def stream_all(port: int, num_clients: int, num_tokens: int) -> None:
-    body = {"model": "demo", "messages": [{"role": "user", "content": "Tell me a short story."}], "temperature": 1,
-            "max_tokens": num_tokens, "ignore_eos": True}
-    results = await asyncio.gather(*(stream_chat("127.0.0.1", port, {**body, "seed": i}) for i in range(num_clients)))
-    failed = [r.error for r in results if r.error]
-    if failed:
-        raise SystemExit(f"{len(failed)} streams failed, the first with: {failed[0]}")
+def stream_all(port: int, num_clients: int, num_tokens: int) -> dict:
+    """One wave: each client asks once. The report of `runahead bench serve`."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as prompts:
+        prompts.write("Tell me a short story.\n")
+        prompts.flush()
+        result = subprocess.run(
+            [BINARY, "bench", "serve", "--url", f"http://127.0.0.1:{port}", "--num-requests", str(num_clients),
+             "--concurrency", str(num_clients), "--warm-up", "0", "--prompts", prompts.name, "--temperature", "1",
+             "--output-tokens", str(num_tokens), "--ignore-eos", "--json", "-"], stdout=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        raise SystemExit("the load failed")
+    report = json.loads(result.stdout)
+    if report["errors"]:
+        raise SystemExit(f"streams failed: {report['errors']}")
+    return report
 
 
-def run_round(port: int, num_clients: int, num_tokens: int) -> tuple[float, Probes]:
-    """Seconds one wave of streams took, and what was probed meanwhile."""
+def run_round(port: int, num_clients: int, num_tokens: int) -> tuple[dict, Probes]:
+    """The report of one wave of streams, and what was probed meanwhile."""
     context = multiprocessing.get_context("fork")
     stop, results = context.Event(), context.Queue()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -116,14 +125,12 @@ def run_round(port: int, num_clients: int, num_tokens: int) -> tuple[float, Prob
                                    daemon=True)]
         for helper in helpers:
             helper.start()
-        start = time.perf_counter()
-        asyncio.run(stream_all(port, num_clients, num_tokens))
-        seconds = time.perf_counter() - start
+        report = stream_all(port, num_clients, num_tokens)
         stop.set()
         probes = results.get()
         for helper in helpers:
             helper.join()
-    return seconds, probes
+    return report, probes
 
 
 def histogram_mean(server: ServerProcess, name: str) -> float:
@@ -139,12 +146,13 @@ def main() -> None:
     with ServerProcess() as server:
         probes = Probes()
         for number in range(1, args.rounds + 1):
-            seconds, probed = run_round(server.http_port, args.clients, args.tokens)
+            report, probed = run_round(server.http_port, args.clients, args.tokens)
             probes.add(probed)
             with open(f"/proc/{server.process.pid}/status") as status:
                 resident_mib = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS:"))
-            print(f"round {number}: {args.clients} streams of {args.tokens} tokens in {seconds:.2f} s, "
-                  f"{args.clients * args.tokens / seconds:.0f} tok/s, {resident_mib:.0f} MiB resident; {probed}")
+            print(f"round {number}: {args.clients} streams of {args.tokens} tokens in {report['wall_seconds']:.2f} s, "
+                  f"{report['output_tokens_per_second']:.0f} tok/s, TTFT p50 "
+                  f"{1e3 * report['ttft_seconds']['p50']:.0f} ms, {resident_mib:.0f} MiB resident; {probed}")
         print(f"all rounds: {probes}")
         print(f"step {1e3 * histogram_mean(server, 'runahead_step_seconds'):.2f} ms, of it host "
               f"{1e6 * histogram_mean(server, 'runahead_step_host_seconds'):.0f} us, "

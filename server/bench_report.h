@@ -1,4 +1,5 @@
-// What a load's times amount to: percentiles, throughput, bytes per second. Pure functions.
+// What a load's times, in seconds, amount to: percentiles, throughput, bytes per second. Pure
+// functions.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +9,9 @@
 #include "nlohmann/json.hpp"
 
 #include "server/bench_load.h"
+#include "server/quantiles.h"
 
 namespace runahead {
-
-// All in seconds. Percentiles by linear interpolation between order statistics.
-struct Quantiles {
-  double mean = 0;
-  double p50 = 0;
-  double p90 = 0;
-  double p95 = 0;
-  double p99 = 0;
-};
-
-Quantiles QuantilesOf(std::vector<double> values);
 
 // What a decode step of the model must read.
 struct StepBytes {

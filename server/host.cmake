@@ -7,12 +7,18 @@ runahead_library(
   TESTS generation_config_test.cc memory_check_test.cc model_host_test.cc pair_check_test.cc
         progress_bar_test.cc units_test.cc)
 
+runahead_library(
+  NAME quantiles
+  SRCS quantiles.cc
+  DEPS nlohmann_json::nlohmann_json)
+
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
   NAME bench_load
   SRCS bench_load.cc bench_report.cc bench_speculate_report.cc bench_steps.cc
-  DEPS runahead_engine nlohmann_json::nlohmann_json
-  TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc bench_steps_test.cc)
+  DEPS runahead_engine runahead_quantiles nlohmann_json::nlohmann_json
+  TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc bench_steps_test.cc
+        quantiles_test.cc)
 
 # The binary's commands but `serve`.
 runahead_library(

@@ -20,6 +20,7 @@
 #include "server/console_logger.h"
 #include "server/eval_command.h"
 #include "server/inspect_command.h"
+#include "server/loadgen/serve_bench_flags.h"
 #include "server/plan_command.h"
 #include "server/quantize_command.h"
 #include "server/serve_command.h"
@@ -112,7 +113,8 @@ Command AddBenchSteps(CLI::App& bench) {
 }
 
 Command AddBench(CLI::App& app) {
-  CLI::App* bench = app.add_subcommand("bench", "measure throughput and latency, offline");
+  CLI::App* bench = app.add_subcommand(
+      "bench", "measure throughput and latency: in this process, or (serve) of a server");
   const auto options = std::make_shared<BenchOptions>();
   LoadPlan& load = options->load;
   bench->add_option("--input-tokens", load.input_tokens, "prompt length")->capture_default_str();
@@ -126,13 +128,15 @@ Command AddBench(CLI::App& app) {
   bench->add_option("--json", options->json_file, "also write JSON here; - prints it instead");
   const Command speculate = AddBenchSpeculate(*bench);
   const Command steps = AddBenchSteps(*bench);
+  const Command serve = AddServeBench(*bench, "runahead " + std::string(Version()));
   const Command load_only = AddWithModel(*bench, [options](ModelSettings settings) {
     settings.loads_text = false;
     NullLogger logger;
     return RunBenchCommand(settings, *options, logger);
   });
-  return [bench, speculate, steps, load_only] {
+  return [bench, speculate, steps, serve, load_only] {
     if (bench->got_subcommand("speculate")) return speculate();
+    if (bench->got_subcommand("serve")) return serve();
     return bench->got_subcommand("steps") ? steps() : load_only();
   };
 }

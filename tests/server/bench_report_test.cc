@@ -8,19 +8,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST(BenchReportTest, PercentilesInterpolateBetweenOrderStatistics) {
-  std::vector<double> values;
-  for (int i = 100; i >= 0; --i) values.push_back(i);
-  const Quantiles q = QuantilesOf(values);
-  EXPECT_DOUBLE_EQ(q.mean, 50);
-  EXPECT_DOUBLE_EQ(q.p50, 50);
-  EXPECT_DOUBLE_EQ(q.p90, 90);
-  EXPECT_DOUBLE_EQ(q.p99, 99);
-  EXPECT_DOUBLE_EQ(QuantilesOf({1, 2}).p50, 1.5);
-  EXPECT_DOUBLE_EQ(QuantilesOf({7}).p99, 7);
-  EXPECT_DOUBLE_EQ(QuantilesOf({}).p50, 0);
-}
-
 // Two requests, 10 ms to the first token, then 5 ms a token.
 LoadResult TwoRequests() {
   LoadResult result;
