@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one list of distribution packages (Debian 12, Ubuntu 24.04): installs what is missing of the groups named.
-#   scripts/deps.sh [build] [test] [cross] [--list]
+#   scripts/deps.sh [build] [test] [cross] [deploy] [image] [--list]
 # Needs root (or sudo without a password) only when something is missing; says what, and stops, where it may not install.
 set -euo pipefail
 
@@ -36,6 +36,14 @@ cross_packages() {
   echo g++-aarch64-linux-gnu qemu-user                                          # the kernels for 64-bit Arm
 }
 
+deploy_packages() {  # not among the tests' own: installing them starts them as services where there is an init
+  echo nginx haproxy
+}
+
+image_packages() {  # scripts/test_image
+  echo debootstrap buildah podman runc fuse-overlayfs netavark
+}
+
 is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
 
 as_root() {
@@ -47,8 +55,8 @@ main() {
   for argument in "$@"; do
     case $argument in
       --list) list=1 ;;
-      build | test | cross) groups+=("$argument") ;;
-      *) echo "deps.sh: unknown argument '$argument' (build, test, cross, --list)" >&2; exit 2 ;;
+      build | test | cross | deploy | image) groups+=("$argument") ;;
+      *) echo "deps.sh: unknown argument '$argument' (build, test, cross, deploy, image, --list)" >&2; exit 2 ;;
     esac
   done
   [ ${#groups[@]} -gt 0 ] || groups=(build test)

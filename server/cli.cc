@@ -82,7 +82,7 @@ void AddSettingFlags(CLI::App& app, GivenFlags& given,
   }
 }
 
-Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLookup& lookup) {
+Result<ServeConfig> MergeSettings(const GivenFlags& given, const EnvironmentLookup& lookup) {
   ServeConfig config;
   const char* named_file = lookup("RUNAHEAD_CONFIG");
   const std::string file = !given.config_file.empty() ? given.config_file
@@ -100,6 +100,11 @@ Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLo
     RA_RETURN_IF_ERROR(ApplyText(*setting, text, FlagName(*setting), config));
   }
   DropOthersDraft(before, IsGiven(given, kDraft), config);
+  return config;
+}
+
+Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLookup& lookup) {
+  RA_ASSIGN_OR_RETURN(ServeConfig config, MergeSettings(given, lookup));
   RA_RETURN_IF_ERROR(CheckConfig(config));
   return config;
 }

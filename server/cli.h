@@ -28,6 +28,10 @@ void AddSettingFlags(CLI::App& app, GivenFlags& given,
                      std::initializer_list<std::string_view> sections = {});
 
 // Defaults, then the file (--config, else RUNAHEAD_CONFIG), then the environment, then flags.
+// Each setting is checked by itself alone, so that no model need be named.
+Result<ServeConfig> MergeSettings(const GivenFlags& given, const EnvironmentLookup& lookup);
+
+// The same, checked as a whole (CheckConfig).
 Result<ServeConfig> LoadServeConfig(const GivenFlags& given, const EnvironmentLookup& lookup);
 
 }  // namespace runahead

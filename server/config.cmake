@@ -20,3 +20,12 @@ runahead_library(
   SRCS config_options.cc
   DEPS runahead_config nlohmann_json::nlohmann_json
   TESTS config_options_test.cc)
+
+# `runahead health`: a client of one GET.
+runahead_library(
+  NAME health
+  SRCS health_command.cc http_probe.cc
+  DEPS runahead_config
+  PRIVATE_DEPS Boost::headers OpenSSL::SSL OpenSSL::Crypto
+  TESTS health_command_test.cc http_probe_test.cc
+  TEST_DEPS runahead_http OpenSSL::SSL OpenSSL::Crypto)

@@ -25,7 +25,7 @@ runahead_library(
   NAME commands
   SRCS bench_command.cc bench_speculate.cc bench_speculate_tasks.cc bench_steps_command.cc chat_command.cc
        chat_session.cc inspect_command.cc plan_command.cc
-  DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu
+  DEPS runahead_model_host runahead_bench_load runahead_kernels_cpu runahead_health
   TESTS bench_speculate_tasks_test.cc chat_session_test.cc task_thread_test.cc)
 
 # Offline work on checkpoints.

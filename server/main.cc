@@ -19,6 +19,7 @@
 #include "server/config_options.h"
 #include "server/console_logger.h"
 #include "server/eval_command.h"
+#include "server/health_command.h"
 #include "server/inspect_command.h"
 #include "server/loadgen/serve_bench_flags.h"
 #include "server/plan_command.h"
@@ -161,6 +162,27 @@ Command AddPlan(CLI::App& app) {
       *plan, [](const ModelSettings& settings) { return RunPlanCommand(settings, std::cout); });
 }
 
+// Without --url it asks the server that the same settings would start: in a container the
+// environment and the file are the server's own, so a changed port needs no second mention.
+Command AddHealth(CLI::App& app) {
+  CLI::App* health = app.add_subcommand("health", "ask a running server how it is: 0 is well");
+  const auto url = std::make_shared<std::string>();
+  health->add_option("--url", *url, "what to ask; without a path /health");
+  const auto timeout_ms = std::make_shared<int>(3000);
+  health->add_option("--timeout-ms", *timeout_ms, "for the whole answer")
+      ->check(CLI::Range(1, 600'000))
+      ->capture_default_str();
+  const auto given = std::make_shared<GivenFlags>();
+  AddSettingFlags(*health, *given, {"Listening", "Access"});
+  return [url, timeout_ms, given]() -> Status {
+    const std::chrono::milliseconds timeout(*timeout_ms);
+    if (!url->empty()) return RunHealthCommand(*url, timeout, std::cout);
+    RA_ASSIGN_OR_RETURN(const ServeConfig config,
+                        MergeSettings(*given, [](const char* name) { return std::getenv(name); }));
+    return RunHealthCommand(HealthUrl(config), timeout, std::cout);
+  };
+}
+
 Command AddInspect(CLI::App& app) {
   CLI::App* inspect = app.add_subcommand("inspect", "show what a checkpoint holds");
   const auto directory = std::make_shared<std::string>();
@@ -233,9 +255,9 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(Version()));
   app.require_subcommand(1);
   const std::pair<const char*, Command> commands[] = {
-      {"serve", AddServe(app)},      {"bench", AddBench(app)},     {"chat", AddChat(app)},
-      {"plan", AddPlan(app)},        {"inspect", AddInspect(app)}, {"eval", AddEval(app)},
-      {"quantize", AddQuantize(app)}};
+      {"serve", AddServe(app)},       {"bench", AddBench(app)},     {"chat", AddChat(app)},
+      {"plan", AddPlan(app)},         {"inspect", AddInspect(app)}, {"eval", AddEval(app)},
+      {"quantize", AddQuantize(app)}, {"health", AddHealth(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands) {
     if (!app.got_subcommand(name)) continue;

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <map>
+#include <sstream>
+#include <variant>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -117,6 +119,38 @@ TEST(Config, TheEnvironmentSetsEveryType) {
   EXPECT_TRUE(config.pin_threads);
   EXPECT_EQ(config.kv_cache_bytes, int64_t{1} << 32);
   EXPECT_THAT(config.api_keys, ElementsAre("a", "b"));
+}
+
+// Some text that sets something else than the default.
+std::string OtherThanDefault(const Setting& setting) {
+  const std::string default_text = DefaultText(setting);
+  if (std::holds_alternative<bool ServeConfig::*>(setting.field)) {
+    return default_text == "true" ? "false" : "true";
+  }
+  if (TypeName(setting) == "integer") {
+    const std::string high = std::to_string(setting.high);
+    return high == default_text ? std::to_string(setting.low) : high;
+  }
+  if (setting.choices.empty()) return "other";
+  std::istringstream words{std::string(setting.choices)};
+  for (std::string word; words >> word;) {
+    if (default_text != "\"" + word + "\"") return word;
+  }
+  return "";
+}
+
+TEST(Config, TheEnvironmentReachesEverySetting) {
+  for (const Setting& setting : ServeSettings()) {
+    const std::string name = EnvironmentName(setting);
+    const std::string text = OtherThanDefault(setting);
+    const auto lookup = [&](const char* asked) { return asked == name ? text.c_str() : nullptr; };
+    ServeConfig config;
+    const Status status = ApplyEnvironment(lookup, config);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_NE(config, ServeConfig()) << name << "=" << text << " changed nothing";
+    std::visit([&](auto field) { config.*field = ServeConfig().*field; }, setting.field);
+    EXPECT_EQ(config, ServeConfig()) << name << " changed something else";
+  }
 }
 
 TEST(Config, BadTextNamesItsSource) {
