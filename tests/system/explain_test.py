@@ -198,7 +198,7 @@ def test_running_then_cancelled_and_why_another_waited(endless_model):
         told = explain(server, "first")
         assert told["status"] == "running"
         assert told["segments_ms"]["decode"] > 0
-        time.sleep(0.3)  # what the second is seen to have waited
+        wait_until(lambda: explain(server, "second")["segments_ms"]["queue_places"] > 300, "it says for what")
         running.close()
         waiting.join()
         told = explain_ended(server, "second")
