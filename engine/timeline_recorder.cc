@@ -32,6 +32,7 @@ TimelineRecorder::TimelineRecorder(int block_size) : block_size_(block_size) {}
 
 void TimelineRecorder::BeginTurn(TimePoint now) {
   turn_start_ = now;
+  submitted_.clear();
   clock_.Advance(now);
 }
 
@@ -46,10 +47,19 @@ void TimelineRecorder::OnSubmit(ActiveRequest& request, int num_ahead) {
   timeline.joined = std::max(turn_start_, known.submitted);
   timeline.waited_before = clock_.Read(request.request->priority);
   Book(timeline, TimelineSegment::kQueueStep, timeline.joined - known.submitted);
+  submitted_.push_back(request.id);
 }
 
 void TimelineRecorder::OnSchedule(const Batch& batch, const ActiveRequests& requests) {
   clock_.Set(batch.waits_for, batch.first_priority);
+  // Who asks of one that waits hears why, as of when it came.
+  for (const RequestId id : submitted_) {
+    const auto found = requests.find(id);
+    if (found == requests.end() || batch.waits_for == WaitReason::kNone) continue;
+    ActiveTimeline& timeline = *found->second->timeline;
+    timeline.known.state = clock_.Current(found->second->request->priority);
+    Leave(timeline, *found->second, turn_start_);
+  }
   for (const PreemptedSequence& preempted : batch.preempted) {
     ActiveRequest& request = *requests.find(preempted.request)->second;
     if (request.timeline == nullptr) continue;

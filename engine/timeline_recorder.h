@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/clock.h"
 #include "engine/active_request.h"
@@ -63,6 +64,7 @@ class TimelineRecorder {
 
   const int block_size_;
   WaitClock clock_;
+  std::vector<RequestId> submitted_;  // in this turn, with timelines
   TimePoint turn_start_;
   TimelineStep step_;
   uint64_t step_number_ = 0;

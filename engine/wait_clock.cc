@@ -5,20 +5,20 @@
 namespace runahead {
 namespace {
 
-size_t IndexOf(WaitReason reason) {
+TimelineSegment SegmentOf(WaitReason reason) {
   switch (reason) {
     case WaitReason::kNone:
       break;
     case WaitReason::kWindow:
-      return static_cast<size_t>(TimelineSegment::kQueueWindow);
+      return TimelineSegment::kQueueWindow;
     case WaitReason::kPlaces:
-      return static_cast<size_t>(TimelineSegment::kQueuePlaces);
+      return TimelineSegment::kQueuePlaces;
     case WaitReason::kTokens:
-      return static_cast<size_t>(TimelineSegment::kQueueTokens);
+      return TimelineSegment::kQueueTokens;
     case WaitReason::kBlocks:
-      return static_cast<size_t>(TimelineSegment::kQueueBlocks);
+      return TimelineSegment::kQueueBlocks;
   }
-  return static_cast<size_t>(TimelineSegment::kQueueStep);
+  return TimelineSegment::kQueueStep;
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ void WaitClock::Advance(TimePoint now) {
   if (reason_ == WaitReason::kNone) {
     entries_.clear();
   } else {
-    EntryOf(first_priority_).waited[IndexOf(reason_)] += now - advanced_;
+    EntryOf(first_priority_).waited[static_cast<size_t>(SegmentOf(reason_))] += now - advanced_;
   }
   advanced_ = now;
 }
@@ -43,6 +43,13 @@ WaitClock::Entry& WaitClock::EntryOf(int priority) {
   if (entries_.size() == kMaxPriorities)
     return *std::ranges::max_element(entries_, {}, &Entry::priority);
   return entries_.emplace_back(Entry{.priority = priority});
+}
+
+TimelineSegment WaitClock::Current(int priority) const {
+  if (reason_ != WaitReason::kNone && first_priority_ < priority) {
+    return TimelineSegment::kQueuePriority;
+  }
+  return SegmentOf(reason_);
 }
 
 WaitClock::Reading WaitClock::Read(int priority) const {

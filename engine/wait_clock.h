@@ -23,6 +23,8 @@ class WaitClock {
   // Advance no earlier reading counts any more.
   void Set(WaitReason reason, int first_priority);
 
+  // What a request of this priority waits for now.
+  TimelineSegment Current(int priority) const;
   // As a request of this priority sees it: while a better one stood first in the queue, it waited
   // for that one, whatever the first waited for.
   Reading Read(int priority) const;

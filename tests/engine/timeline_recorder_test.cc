@@ -104,7 +104,9 @@ TEST_F(TimelineTest, WhoWaitsForAPlaceWaitsForThat) {
   Turns(2);  // the first runs
   Asked second = Ask(4, 1);
   Pass(2);  // the step under way, as it were
-  Turns(4);
+  Turns(1);
+  EXPECT_EQ(second.Known().state, Segment::kQueuePlaces) << "seen while it waits";
+  Turns(3);
   EXPECT_TRUE(first.Known().has_ended);
   EXPECT_TRUE(second.Known().has_ended);
   EXPECT_EQ(second.Ms(Segment::kQueueStep), 2);
@@ -144,7 +146,9 @@ TEST_F(TimelineTest, WhoStandsBehindABetterPriorityWaitsForThat) {
   Turns(1);
   Asked late = Ask(4, 1, /*priority=*/5);
   Asked early = Ask(4, 2, /*priority=*/1);
-  Turns(8);
+  Turns(1);
+  EXPECT_EQ(late.Known().state, Segment::kQueuePriority);
+  Turns(7);
   EXPECT_TRUE(late.Known().has_ended);
   EXPECT_EQ(early.Ms(Segment::kQueuePlaces), 3 * 11);
   EXPECT_EQ(early.Ms(Segment::kQueuePriority), 0);

@@ -165,6 +165,7 @@ def stream_by_hand(server, request_id, receive_buffer=None, **fields):
     payload = json.dumps(body(stream=True, **fields)).encode()
     sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: test\r\nX-Request-Id: %s\r\nConnection: close\r\n"
                  b"Content-Length: %d\r\n\r\n" % (request_id.encode(), len(payload)) + payload)
+    wait_until(lambda: http.get(f"{server.url}/v1/requests/{request_id}/explain").status_code == 200, "it is there")
     return sock
 
 
@@ -198,7 +199,7 @@ def test_running_then_cancelled_and_why_another_waited(endless_model):
         told = explain(server, "first")
         assert told["status"] == "running"
         assert told["segments_ms"]["decode"] > 0
-        time.sleep(0.3)  # what the second is seen to have waited
+        wait_until(lambda: explain(server, "second")["segments_ms"]["queue_places"] > 300, "it says for what")
         running.close()
         waiting.join()
         told = explain_ended(server, "second")
