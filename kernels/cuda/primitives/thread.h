@@ -71,7 +71,7 @@ RA_DEVICE void ArriveNamed(int barrier, int num_threads) {
 // The block's one object of type T in static shared memory, uninitialised.
 template <typename T>
 RA_DEVICE T& StaticShared() {
-  __shared__ __align__(alignof(T)) unsigned char bytes[sizeof(T)];
+  alignas(T) __shared__ unsigned char bytes[sizeof(T)];
   return *reinterpret_cast<T*>(bytes);
 }
 // The dynamic shared memory the launch asked for, aligned to 1024 bytes.
