@@ -15,7 +15,7 @@ struct RopeCase {
 };
 
 // Inputs of one call, and what it left behind.
-struct Run {
+struct Outcome {
   Tensor qkv;
   Tensor k;
   Tensor v;
@@ -24,9 +24,9 @@ struct Run {
 constexpr int kBlockSize = 16;
 constexpr int64_t kTokens = 5;
 
-Run RunOn(Backend& backend, const RopeCase& c, DType activation, DType cache) {
+Outcome RunOn(Backend& backend, const RopeCase& c, DType activation, DType cache) {
   std::mt19937 rng(7);
-  Run run;
+  Outcome run;
   run.qkv =
       RandomTensor(activation, {kTokens, (c.num_heads + 2 * c.num_kv_heads) * c.head_dim}, rng);
   const int64_t row = KvRowElements(cache, c.head_dim);
@@ -83,7 +83,7 @@ void ExpectCodesClose(const Tensor& actual, const Tensor& expected, int head_dim
     std::memcpy(&scale, actual.bytes().data() + at + scale_at, 4);
     std::memcpy(&expected_scale, expected.bytes().data() + at + scale_at, 4);
     ASSERT_NEAR(scale, expected_scale, 1e-4f * expected_scale) << what;
-    for (size_t i = 0; i < scale_at; ++i) {
+    for (size_t i = 0; i < static_cast<size_t>(head_dim); ++i) {
       const int got = static_cast<int8_t>(actual.bytes()[at + i]);
       ASSERT_NEAR(got, static_cast<int8_t>(expected.bytes()[at + i]), 1) << what << " byte " << i;
     }
@@ -100,8 +100,8 @@ TEST(CudaRopeStoreTest, MatchesTheReference) {
       for (const DType cache : {DType::kF32, DType::kBF16, DType::kI8}) {
         const std::string what =
             "head_dim " + std::to_string(c.head_dim) + " cache " + std::string(DTypeName(cache));
-        const Run actual = RunOn(*cuda, c, activation, cache);
-        const Run expected = RunOn(*ref, c, activation, cache);
+        const Outcome actual = RunOn(*cuda, c, activation, cache);
+        const Outcome expected = RunOn(*ref, c, activation, cache);
         ExpectClose(actual.qkv, expected.qkv, c, what + " q");
         if (cache == DType::kI8) {
           ExpectCodesClose(actual.k, expected.k, c.head_dim, what + " k");

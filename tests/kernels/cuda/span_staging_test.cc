@@ -48,7 +48,7 @@ TEST(SpanStagingTest, FillsOutSpansWhenDrained) {
   HostRuntime runtime;
   SpanStaging staging(runtime, 4096);
   std::array<float, 4> host = {};
-  float* device = staging.Out(std::span(host));
+  float* device = staging.Out(std::span<float>(host));
   for (int i = 0; i < 4; ++i) device[i] = static_cast<float>(i + 1);
   EXPECT_EQ(host[3], 0);
   staging.Drain();
