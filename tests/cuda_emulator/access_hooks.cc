@@ -54,18 +54,18 @@ RA_ACCESS_HOOKS(8)
 RA_ACCESS_HOOKS(16)
 
 // Atomics of the host's library that share a source file with a kernel (kernels have primitives).
-#define RA_ATOMIC_HOOKS(bits, type)                                                          \
-  extern "C" type __tsan_atomic##bits##_load(const volatile type* at, int) {                 \
-    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                          \
-  extern "C" void __tsan_atomic##bits##_store(volatile type* at, type value, int) {          \
-    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                           \
-  }                                                                                          \
-  extern "C" type __tsan_atomic##bits##_fetch_add(volatile type* at, type value, int) {      \
-    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);                                  \
-  }                                                                                          \
-  extern "C" type __tsan_atomic##bits##_fetch_sub(volatile type* at, type value, int) {      \
-    return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST);                                  \
+#define RA_ATOMIC_HOOKS(bits, type)                                                     \
+  extern "C" type __tsan_atomic##bits##_load(const volatile type* at, int) {            \
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                       \
+  }                                                                                     \
+  extern "C" void __tsan_atomic##bits##_store(volatile type* at, type value, int) {     \
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                      \
+  }                                                                                     \
+  extern "C" type __tsan_atomic##bits##_fetch_add(volatile type* at, type value, int) { \
+    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);                             \
+  }                                                                                     \
+  extern "C" type __tsan_atomic##bits##_fetch_sub(volatile type* at, type value, int) { \
+    return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST);                             \
   }
 
 RA_ATOMIC_HOOKS(8, unsigned char)

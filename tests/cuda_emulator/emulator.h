@@ -4,8 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <source_location>
 #include <string>
 #include <vector>
 

@@ -5,8 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <map>
-#include <memory>
 #include <random>
 #include <string>
 #include <utility>
