@@ -5,13 +5,16 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 add_library(runahead_options INTERFACE)
 target_compile_features(runahead_options INTERFACE cxx_std_20)
 target_include_directories(runahead_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(runahead_options INTERFACE -Wall -Wextra -Wshadow -Wconversion)
+# nvcc has warnings of its own, by other names.
+set(not_cuda $<NOT:$<COMPILE_LANGUAGE:CUDA>>)
+target_compile_options(runahead_options INTERFACE $<${not_cuda}:-Wall> $<${not_cuda}:-Wextra> $<${not_cuda}:-Wshadow>
+                       $<${not_cuda}:-Wconversion>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 sees overlaps in std::string's own copies that are not there (GCC bug 105651).
-  target_compile_options(runahead_options INTERFACE -Wno-restrict)
+  target_compile_options(runahead_options INTERFACE $<${not_cuda}:-Wno-restrict>)
 endif()
 if(RUNAHEAD_WERROR AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(runahead_options INTERFACE -Werror)  # clang builds the fuzzers only
+  target_compile_options(runahead_options INTERFACE $<${not_cuda}:-Werror>)  # clang builds the fuzzers only
 endif()
 
 find_package(Threads REQUIRED)

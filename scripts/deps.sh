@@ -26,6 +26,7 @@ build_packages() {
 }
 
 test_packages() {
+  first_of libboost-context1.81-dev libboost-context1.83-dev                    # the CUDA emulator's fibers
   echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv git curl clang-format
   echo clang "libclang-rt-$(default_clang)-dev"                                 # fuzz targets
   echo prometheus                                                               # dashboards and alerts

@@ -4,6 +4,10 @@
 #include <cstring>
 
 #include "core/check.h"
+#if defined(RA_HAS_CUDA_EMULATOR)
+#include "tests/cuda_emulator/emulated_runtime.h"
+#endif
+#include "tests/kernels/staged_backend.h"
 
 namespace runahead {
 namespace {
@@ -25,7 +29,7 @@ double ElementAt(const TensorView& view, int64_t row, int64_t col) {
 
 }  // namespace
 
-std::vector<BackendCase> AllBackends() {
+std::vector<BackendCase> HostBackends() {
   std::vector<BackendCase> cases = {{"ref", "", 1}};
   for (const std::string& isa : CpuIsaNames()) {
     cases.push_back({"cpu", isa, 1});
@@ -34,7 +38,18 @@ std::vector<BackendCase> AllBackends() {
   return cases;
 }
 
+std::vector<BackendCase> AllBackends() {
+  std::vector<BackendCase> cases = HostBackends();
+#if defined(RA_HAS_CUDA_EMULATOR)
+  cases.push_back({"cuda_emulated", "", 1});
+#endif
+  return cases;
+}
+
 std::unique_ptr<Backend> Make(const BackendCase& c) {
+#if defined(RA_HAS_CUDA_EMULATOR)
+  if (c.name == "cuda_emulated") return MakeStagedBackend(MakeEmulatedCudaBackend());
+#endif
   auto backend = MakeBackend(c.name, {.num_threads = c.num_threads, .isa = c.isa});
   RA_CHECK(backend.ok(), backend.status().message());
   return std::move(backend).value();

@@ -34,6 +34,8 @@ struct BackendCase {
 
 // The reference, and the cpu backend at every instruction set of this machine with one and with
 // three threads.
+std::vector<BackendCase> HostBackends();
+// Those, and the CUDA backend on its emulator where this build has that (name "cuda_emulated").
 std::vector<BackendCase> AllBackends();
 std::unique_ptr<Backend> Make(const BackendCase& c);
 std::string CaseName(const testing::TestParamInfo<BackendCase>& info);
@@ -44,6 +46,9 @@ class OpTest : public testing::TestWithParam<BackendCase> {
   OpTest() : backend_(Make(GetParam())) {}
   std::unique_ptr<Backend> backend_;
 };
+// Ops the CUDA backend has no kernels for yet.
+#define RA_FOR_HOST_BACKENDS(suite) \
+  INSTANTIATE_TEST_SUITE_P(Backends, suite, testing::ValuesIn(HostBackends()), CaseName)
 #define RA_FOR_ALL_BACKENDS(suite) \
   INSTANTIATE_TEST_SUITE_P(Backends, suite, testing::ValuesIn(AllBackends()), CaseName)
 

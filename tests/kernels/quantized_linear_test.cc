@@ -305,7 +305,7 @@ TEST_P(QuantizedLinearTest, BytesAreThoseAnnounced) {
   }
 }
 
-RA_FOR_ALL_BACKENDS(QuantizedLinearTest);
+RA_FOR_HOST_BACKENDS(QuantizedLinearTest);
 
 }  // namespace
 }  // namespace runahead

@@ -328,7 +328,7 @@ TEST_P(SampleVerifyTest, RejectionKeepsTheDistribution) {
   }
 }
 
-RA_FOR_ALL_BACKENDS(SampleVerifyTest);
+RA_FOR_HOST_BACKENDS(SampleVerifyTest);
 
 }  // namespace
 }  // namespace runahead

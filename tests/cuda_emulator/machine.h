@@ -1,0 +1,155 @@
+// Machine: one emulated multiprocessor that runs the blocks of a grid one after another, the
+// threads of a block as fibers in random order. One host thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/cuda_emulator/clocks.h"
+#include "tests/cuda_emulator/device.h"
+#include "tests/cuda_emulator/fiber.h"
+#include "tests/cuda_emulator/memory.h"
+#include "tests/cuda_emulator/shadow.h"
+
+namespace runahead::emulator {
+
+inline constexpr int kMaxThreads = 1024;
+inline constexpr int kNumBarriers = 16;
+
+// Runs once all lanes of a warp instruction have come: operands[lane] is what each brought.
+using Collective = void (*)(void* const* operands, uint32_t mask);
+
+class Machine {
+ public:
+  static Machine& Get();
+
+  // Host side.
+  void Run(const LaunchShape& shape, void (*entry)(void*), void* argument, int64_t argument_bytes);
+  void Seed(uint64_t seed) { random_.seed(static_cast<uint32_t>(seed ^ seed >> 32)); }
+  void SetAccessChecks(bool are_on) { has_checks_ = are_on; }
+  void SetCollector(BugCollector* collector) { collector_ = collector; }
+  void ReportBug(BugKind kind, const std::string& message);
+  GlobalMemory& memory() { return memory_; }
+
+  // Device side: called by the thread that runs.
+  const LaunchShape& shape() const { return *shape_; }
+  Dim block_index() const { return block_index_; }
+  int current() const { return current_; }
+  void SyncThreads(const Where& where);
+  void SyncNamed(int barrier, int num_threads, bool waits, const Where& where);
+  void Collect(Collective collective, const char* name, uint32_t mask, void* operand);
+  Clocks& clocks() { return clocks_; }
+  void* StaticShared(const void* key, int64_t bytes, int64_t alignment);
+  void* DynamicShared() { return arena_; }
+  void CopyAsync(void* shared, const void* global, int64_t bytes, int64_t source_bytes);
+  void CommitAsync();
+  void WaitAsync(size_t num_pending_groups);
+  [[noreturn]] void Fail(BugKind kind, const std::string& message, const void* pc = nullptr);
+
+  // Entered by whatever a kernel calls: until it is left, accesses are the emulator's own and not
+  // looked at (the library functions it uses may be the copies that were compiled with a kernel).
+  class Inside {
+   public:
+    Inside() : was_in_kernel_(std::exchange(Get().is_in_kernel_, false)) {}
+    ~Inside() { Get().is_in_kernel_ = was_in_kernel_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    bool was_in_kernel_;
+  };
+  bool is_in_kernel() const { return is_in_kernel_; }
+
+  // A kernel's access, as the compiler reports it; a primitive's has no `pc`.
+  void OnAccess(const void* address, int64_t bytes, Access access, const void* pc) {
+    if (has_checks_) Check(address, bytes, access, pc);
+  }
+  void Check(const void* address, int64_t bytes, Access access, const void* pc);
+
+ private:
+  struct AsyncCopy {
+    char* to;
+    const void* from;
+    int64_t bytes;
+    int64_t source_bytes;  // the rest is zeros
+  };
+  struct Thread {
+    explicit Thread(Fiber its_fiber) : fiber(its_fiber) {}
+    Fiber fiber;
+    const char* waits_for = nullptr;
+    Where where;
+    std::vector<AsyncCopy> open_group;
+    std::deque<std::vector<AsyncCopy>> groups;
+  };
+  struct Barrier {
+    int num_arrived = 0;
+    int num_threads = 0;
+    Where where;
+    std::vector<int> waiting;
+    Clocks::Join join;
+  };
+  struct Pending {
+    Collective collective = nullptr;
+    const char* name = nullptr;
+    uint32_t mask = 0;
+    uint32_t arrived = 0;
+    std::array<void*, kWarpSize> operands = {};
+  };
+  struct StaticObject {
+    const void* key;
+    int64_t begin;
+    int64_t end;
+  };
+
+  Machine();
+  bool CheckShape(const LaunchShape& shape);
+  void RunBlock();
+  void EndThread();
+  void ReportStall();
+  void Wait(const char* for_what, const Where& where);
+  void Wake(int thread) { ready_.push_back(thread); }
+  void WakeAll(Barrier& barrier);
+  uint32_t ExistingLanes(int warp) const;
+  void Complete(const AsyncCopy& copy);
+  bool IsShared(int64_t at, int64_t bytes) const;
+  void Poison(int64_t begin, int64_t end);
+  int NextThread();
+
+  FiberStacks stacks_{kMaxThreads};
+  std::vector<Thread> threads_;
+  GlobalMemory memory_;
+  BugCollector* collector_ = nullptr;
+  std::minstd_rand random_{1};
+  bool has_checks_ = true;
+  bool is_in_kernel_ = false;
+
+  // The running launch and block.
+  const LaunchShape* shape_ = nullptr;
+  void (*entry_)(void*) = nullptr;
+  void* argument_ = nullptr;
+  int64_t argument_bytes_ = 0;
+  Dim block_index_;
+  int num_threads_ = 0;
+  int num_ended_ = 0;
+  int current_ = -1;  // -1: the host
+  bool has_failed_ = false;
+  std::vector<int> ready_;
+  std::vector<uint8_t> has_ended_;  // [threads]
+  std::array<Barrier, kNumBarriers> barriers_;
+  std::vector<std::vector<Pending>> pending_;  // by warp
+  Clocks clocks_;
+
+  // Shared memory: the dynamic part from 0, static objects behind it.
+  std::vector<char> arena_memory_;
+  char* arena_ = nullptr;
+  int64_t arena_used_ = 0;
+  std::vector<StaticObject> statics_;
+  SharedShadow shadow_{clocks_};
+};
+
+}  // namespace runahead::emulator
