@@ -2,6 +2,14 @@
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
+# A compilers' cache is used where there is one. Paths count from the root, so that another checkout is known again;
+# the sloppiness is what a header that is parsed once needs.
+find_program(RUNAHEAD_CCACHE ccache)
+if(RUNAHEAD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${RUNAHEAD_CCACHE})
+endif()
+
 add_library(runahead_options INTERFACE)
 target_compile_features(runahead_options INTERFACE cxx_std_20)
 target_include_directories(runahead_options INTERFACE ${CMAKE_SOURCE_DIR})

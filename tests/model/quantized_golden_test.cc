@@ -11,12 +11,13 @@
 #include "model/transformer.h"
 #include "tests/model/golden_logits.h"
 #include "tests/model/test_model.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
 
 std::string Folder(const std::string& name) {
-  return std::string(RUNAHEAD_SOURCE_DIR) + "/tests/golden/quantized/" + name;
+  return SourceDir() + "/tests/golden/quantized/" + name;
 }
 
 std::vector<std::string> QuantizedModels() {

@@ -11,6 +11,7 @@
 #include "tests/model/golden_logits.h"
 #include "tests/model/safetensors_file.h"
 #include "tests/model/test_model.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
@@ -98,7 +99,7 @@ TEST_P(QuantizedModelTest, ThreadsDoNotChangeABit) {
 
 // The demo model's own greedy words, judged again with rounded weights: mostly the same choices.
 TEST(QuantizedDemoTest, ChoosesMostlyTheSameTokens) {
-  const std::string directory = std::string(RUNAHEAD_SOURCE_DIR) + "/models/demo/target";
+  const std::string directory = SourceDir() + "/models/demo/target";
   const auto most_likely = [](const std::vector<float>& row) {
     return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
   };

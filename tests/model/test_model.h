@@ -11,11 +11,12 @@
 
 #include "kernels/registry.h"
 #include "model/model_runner.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 
 inline std::string GoldenModel(const std::string& name) {
-  return std::string(RUNAHEAD_SOURCE_DIR) + "/tests/golden/models/" + name;
+  return SourceDir() + "/tests/golden/models/" + name;
 }
 
 struct TestModelOptions {

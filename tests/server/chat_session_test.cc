@@ -9,17 +9,18 @@
 #include "server/inspect_command.h"
 #include "server/model_host.h"
 #include "server/plan_command.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kDraft = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+const std::string kDraft = SourceDir() + "/models/demo/draft";
 
 ModelSettings Demo() {
   ModelSettings settings;
-  settings.directory = RUNAHEAD_SOURCE_DIR "/models/demo/target";
+  settings.directory = SourceDir() + "/models/demo/target";
   settings.kv_cache_bytes = 32 << 20;
   return settings;
 }

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include "server/config.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
@@ -88,7 +89,7 @@ TEST(ConfigTable, NearestKeyNeedsAResemblance) {
 
 // RUNAHEAD_UPDATE_DOCS=1 rewrites the page's tables.
 TEST(ConfigTable, ThePageHoldsEverySetting) {
-  const std::filesystem::path path = std::string(RUNAHEAD_SOURCE_DIR) + "/docs/configuration.md";
+  const std::filesystem::path path = SourceDir() + "/docs/configuration.md";
   const std::string page = ReadFile(path);
   const size_t begin = page.find(kBegin);
   const size_t end = page.find(kEnd);

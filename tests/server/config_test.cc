@@ -8,6 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "tests/source_dir.h"
+
 namespace runahead {
 namespace {
 
@@ -194,13 +196,13 @@ TEST(Config, CheckFindsWhatNoSingleSettingCan) {
 
 TEST(Config, EveryFileInConfigsLoads) {
   int num_files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(RUNAHEAD_SOURCE_DIR "/configs")) {
+  for (const auto& entry : std::filesystem::directory_iterator(SourceDir() + "/configs")) {
     if (entry.path().extension() != ".json") continue;
     ServeConfig config;
     const Status status = ApplyConfigFile(entry.path().string(), config);
     EXPECT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(CheckConfig(config).ok()) << entry.path() << CheckConfig(config).message();
-    EXPECT_TRUE(std::filesystem::exists(RUNAHEAD_SOURCE_DIR "/" + config.model)) << entry.path();
+    EXPECT_TRUE(std::filesystem::exists(SourceDir() + "/" + config.model)) << entry.path();
     ++num_files;
   }
   EXPECT_GE(num_files, 5);

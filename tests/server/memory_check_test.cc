@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 
 #include "kernels/registry.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
@@ -15,7 +16,7 @@ using testing::Not;
 
 class MemoryCheckTest : public testing::Test {
  protected:
-  MemoryCheckTest() { settings_.directory = RUNAHEAD_SOURCE_DIR "/models/demo/target"; }
+  MemoryCheckTest() { settings_.directory = SourceDir() + "/models/demo/target"; }
 
   ModelPlan Plan() {
     auto plan = PlanModel(*backend_, settings_);
@@ -36,7 +37,7 @@ TEST_F(MemoryCheckTest, TheTotalIsTheSumOfItsParts) {
 
 TEST_F(MemoryCheckTest, ADraftModelIsInEveryFigure) {
   const ModelPlan alone = Plan();
-  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  settings_.speculation.draft_directory = SourceDir() + "/models/demo/draft";
   const ModelPlan pair = Plan();
   ASSERT_TRUE(pair.draft.has_value());
   const MemoryPlan& draft = pair.draft->memory;
@@ -56,7 +57,7 @@ TEST_F(MemoryCheckTest, ADraftModelIsInEveryFigure) {
 }
 
 TEST_F(MemoryCheckTest, ADraftModelNobodyUsesIsNotPlanned) {
-  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  settings_.speculation.draft_directory = SourceDir() + "/models/demo/draft";
   settings_.speculation.drafters = {DrafterKind::kNgram};
   EXPECT_FALSE(Plan().draft.has_value());
   settings_.speculation.drafters.reset();
@@ -108,7 +109,7 @@ TEST_F(MemoryCheckTest, QuantizedWeightsAreSmaller) {
 }
 
 TEST_F(MemoryCheckTest, ADraftModelIsQuantizedAsItsTargetUnlessSaidOtherwise) {
-  settings_.speculation.draft_directory = RUNAHEAD_SOURCE_DIR "/models/demo/draft";
+  settings_.speculation.draft_directory = SourceDir() + "/models/demo/draft";
   settings_.quantization = {.format = "int4", .group_size = 64, .overrides = {"lm_head=int8"}};
   constexpr WeightFormat kGroups64{WeightType::kInt4, 64, false};
   EXPECT_EQ(Plan().weight_format.rules.size(), 1u);

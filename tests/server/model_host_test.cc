@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
@@ -22,7 +23,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using testing::HasSubstr;
 
-const fs::path kPair = RUNAHEAD_SOURCE_DIR "/models/demo";
+const fs::path kPair = SourceDir() + "/models/demo";
 
 Json ReadJson(const fs::path& path) {
   std::ifstream file(path);

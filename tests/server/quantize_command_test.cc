@@ -8,13 +8,14 @@
 #include "gtest/gtest.h"
 
 #include "tests/model/safetensors_file.h"
+#include "tests/source_dir.h"
 
 namespace runahead {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kTiny = RUNAHEAD_SOURCE_DIR "/tests/golden/models/tiny_llama";
+const std::string kTiny = SourceDir() + "/tests/golden/models/tiny_llama";
 
 TEST(QuantizeCommandTest, OptionsBecomeFormats) {
   const WeightFormats formats = WantedFormats({.quantization = "int4",

@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include <unistd.h>
 
+#include "tests/source_dir.h"
 #include "text/chat_template.h"
 
 namespace runahead {
@@ -101,7 +102,7 @@ TEST_F(ChatTemplateLoad, WhatTheTemplateRaisesIsTheClientsError) {
 }
 
 TEST(ChatTemplateOfTheDemoModel, Renders) {
-  const auto loaded = ChatTemplate::Load(RUNAHEAD_SOURCE_DIR "/models/demo/target");
+  const auto loaded = ChatTemplate::Load(SourceDir() + "/models/demo/target");
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   const Json messages = Json::array({{{"role", "user"}, {"content", "Count to three."}}});
   const auto open = loaded->Render(messages, {});

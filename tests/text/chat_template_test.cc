@@ -8,6 +8,8 @@
 
 #include "gtest/gtest.h"
 
+#include "tests/source_dir.h"
+
 namespace runahead {
 namespace {
 
@@ -20,8 +22,7 @@ std::string ReadFile(const std::filesystem::path& path) {
 }
 
 Json ReadGolden(const std::string& name) {
-  return Json::parse(
-      ReadFile(std::string(RUNAHEAD_SOURCE_DIR) + "/tests/golden/chat_templates/" + name));
+  return Json::parse(ReadFile(SourceDir() + "/tests/golden/chat_templates/" + name));
 }
 
 // Text, or the error's message.

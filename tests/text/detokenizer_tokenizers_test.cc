@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 
+#include "tests/source_dir.h"
 #include "text/detokenizer.h"
 #include "text/tokenizer.h"
 
@@ -51,7 +52,7 @@ void ExpectRandomIdsToStream(const Tokenizer& tokenizer) {
 }
 
 TEST(DetokenizerWithTokenizers, TheDemoModels) {
-  const auto tokenizer = LoadTokenizer(RUNAHEAD_SOURCE_DIR "/models/demo/target");
+  const auto tokenizer = LoadTokenizer(SourceDir() + "/models/demo/target");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   ExpectTextsToStream(**tokenizer);
   ExpectRandomIdsToStream(**tokenizer);

@@ -10,13 +10,14 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
+#include "tests/source_dir.h"
 #include "text/tokenizer.h"
 
 namespace runahead {
 
 inline std::string ReadGoldenFile(const std::string& name) {
   const std::filesystem::path path =
-      std::filesystem::path(RUNAHEAD_SOURCE_DIR) / "tests/golden/tokenizers" / name;
+      std::filesystem::path(SourceDir()) / "tests/golden/tokenizers" / name;
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file) << path;
   return std::string(std::istreambuf_iterator<char>(file), {});

@@ -12,6 +12,7 @@
 
 #include "gtest/gtest.h"
 
+#include "tests/source_dir.h"
 #include "tests/text/token_golden.h"
 
 namespace runahead {
@@ -116,7 +117,7 @@ TEST(TokenizerTest, TokenizerJsonGoesBeforeTheModelAndErrorsNameTheFile) {
 }
 
 TEST(TokenizerTest, DemoModelRoundTrips) {
-  const auto tokenizer = LoadTokenizer(std::string(RUNAHEAD_SOURCE_DIR) + "/models/demo/target");
+  const auto tokenizer = LoadTokenizer(SourceDir() + "/models/demo/target");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   const std::string text = "What is 12 + 30?\n\n  Żółć 漢字 🦊 e\xCC\x81 isn't <|user|>";
   for (const bool parse_special : {true, false}) {

@@ -3,6 +3,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "tests/source_dir.h"
+
 namespace runahead {
 namespace {
 
@@ -75,8 +77,7 @@ TEST(PromptFileTest, TextHasAPromptALine) {
 }
 
 TEST(PromptFileTest, ReadsTheProjectsOwnPrompts) {
-  const auto file =
-      ReadPromptFile(std::string(RUNAHEAD_SOURCE_DIR) + "/bench/prompts/demo.txt", Endpoint::kChat);
+  const auto file = ReadPromptFile(SourceDir() + "/bench/prompts/demo.txt", Endpoint::kChat);
   ASSERT_TRUE(file.ok()) << file.status().message();
   EXPECT_GT(file->bodies.size(), 10u);
   EXPECT_THAT(ReadPromptFile("/nonexistent.jsonl", Endpoint::kChat).status().message(),

@@ -1,0 +1,7 @@
+#include "tests/source_dir.h"
+
+namespace runahead {
+
+std::string SourceDir() { return RUNAHEAD_SOURCE_DIR; }
+
+}  // namespace runahead
