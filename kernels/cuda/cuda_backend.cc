@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "core/check.h"
+#include "kernels/cuda/int4_weight.h"
+#include "kernels/cuda/int8_weight.h"
 #include "kernels/cuda/ops.h"
 
 namespace runahead::RA_CUDA {
@@ -32,15 +34,23 @@ class CudaBackend final : public Backend {
     return runtime_->Allocate(bytes, kind);
   }
   std::unique_ptr<LinearWeight> PackLinear(const HostLinear& canonical) override {
-    RA_CHECK(!canonical.format.is_quantized(), "quantized weights have no CUDA kernels yet");
+    if (canonical.format.type == WeightType::kInt4) {
+      AllowInt4Linear();
+      return PackInt4(canonical, *runtime_);
+    }
+    if (canonical.format.type == WeightType::kInt8) {
+      AllowInt8Linear();
+      return PackInt8(canonical, *runtime_);
+    }
     return PackPlainLinear(canonical, *runtime_);
   }
   int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const override {
-    RA_CHECK(!format.is_quantized(), "quantized weights have no CUDA kernels yet");
+    if (format.type == WeightType::kInt4) return Int4Layout(n, k, format).bytes();
+    if (format.type == WeightType::kInt8) return Int8Layout(n, k).bytes();
     return n * k * (format == WeightFormat::kBF16 ? 2 : 4) + n * 4;
   }
-  std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& /*limits*/) override {
-    return NotYet("attention"), nullptr;
+  std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) override {
+    return RA_CUDA::MakeAttentionPlan(limits, *runtime_);
   }
   std::unique_ptr<Graph> Capture(const std::function<void()>& forward) override {
     return runtime_->Capture(forward);
@@ -59,30 +69,39 @@ class CudaBackend final : public Backend {
     staging_.Drain();
   }
 
-  void PlanAttention(const BatchShape& /*shape*/, AttentionPlan& /*plan*/) override {
-    NotYet("attention");
+  void PlanAttention(const BatchShape& shape, AttentionPlan& plan) override {
+    RA_CUDA::PlanAttention(shape, plan, context_);
   }
   void Embed(const EmbedArgs& args) override { RA_CUDA::Embed(args, context_); }
   void RmsNorm(const RmsNormArgs& args) override { RA_CUDA::RmsNorm(args, context_); }
   void AddRmsNorm(const AddRmsNormArgs& args) override { RA_CUDA::AddRmsNorm(args, context_); }
-  void Linear(const LinearArgs& args) override { PlainLinear(args, context_); }
+  void Linear(const LinearArgs& args) override {
+    if (const auto* int4 = dynamic_cast<const Int4Weight*>(args.weight)) {
+      return Int4Linear(args, *int4, context_);
+    }
+    if (const auto* int8 = dynamic_cast<const Int8Weight*>(args.weight)) {
+      return Int8Linear(args, *int8, context_);
+    }
+    PlainLinear(args, context_);
+  }
   void RopeAndStoreKv(const RopeStoreKvArgs& args) override {
     RA_CUDA::RopeAndStoreKv(args, context_);
   }
-  void PagedAttention(const PagedAttentionArgs& /*args*/) override { NotYet("attention"); }
+  void PagedAttention(const PagedAttentionArgs& args) override {
+    RA_CUDA::PagedAttention(args, context_);
+  }
   void SiluMul(const SiluMulArgs& args) override { RA_CUDA::SiluMul(args, context_); }
   void GatherRows(const GatherRowsArgs& args) override { RA_CUDA::GatherRows(args, context_); }
-  void ProcessLogits(const ProcessLogitsArgs& /*args*/) override { NotYet("logits"); }
-  void SampleAndVerify(const SampleVerifyArgs& /*args*/) override { NotYet("sampling"); }
-  void TopLogprobs(const TopLogprobsArgs& /*args*/) override { NotYet("logprobs"); }
+  void ProcessLogits(const ProcessLogitsArgs& args) override {
+    RA_CUDA::ProcessLogits(args, context_);
+  }
+  void SampleAndVerify(const SampleVerifyArgs& args) override {
+    RA_CUDA::SampleAndVerify(args, context_);
+  }
+  void TopLogprobs(const TopLogprobsArgs& args) override { RA_CUDA::TopLogprobs(args, context_); }
   void CopyBlocks(const CopyBlocksArgs& args) override { RA_CUDA::CopyBlocks(args, context_); }
 
  private:
-  // No registry offers this backend until the last of these is gone.
-  static void NotYet(const char* what) {
-    RA_CHECK(false, std::string("no CUDA kernel yet: ") + what);
-  }
-
   std::unique_ptr<DeviceRuntime> runtime_;
   SpanStaging staging_;
   OpContext context_;

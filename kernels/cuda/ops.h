@@ -25,8 +25,27 @@ void GatherRows(const GatherRowsArgs& args, OpContext& context);
 void CopyBlocks(const CopyBlocksArgs& args, OpContext& context);
 void RopeAndStoreKv(const RopeStoreKvArgs& args, OpContext& context);
 
+std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits,
+                                                 DeviceRuntime& runtime);
+void PlanAttention(const BatchShape& shape, AttentionPlan& plan, OpContext& context);
+void PagedAttention(const PagedAttentionArgs& args, OpContext& context);
+
+void ProcessLogits(const ProcessLogitsArgs& args, OpContext& context);
+void SampleAndVerify(const SampleVerifyArgs& args, OpContext& context);
+void TopLogprobs(const TopLogprobsArgs& args, OpContext& context);
+
 // F32 and BF16 weights (plain_linear.cu).
 std::unique_ptr<LinearWeight> PackPlainLinear(const HostLinear& canonical, DeviceRuntime& runtime);
 void PlainLinear(const LinearArgs& args, OpContext& context);
+
+// INT4 weights (int4_linear.cu, packed by int4_weight.cc).
+class Int4Weight;
+void AllowInt4Linear();  // once, before the first
+void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& context);
+
+// INT8 weights and activations (int8_linear.cu, packed by int8_weight.cc).
+class Int8Weight;
+void AllowInt8Linear();  // once, before the first
+void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
 
 }  // namespace runahead::RA_CUDA

@@ -43,7 +43,7 @@ bool Machine::IsShared(int64_t at, int64_t bytes) const {
 
 void Machine::Check(const void* address, int64_t bytes, Access access, const void* pc) {
   const int64_t at = static_cast<const char*>(address) - arena_;
-  if (at >= 0 && at < static_cast<int64_t>(arena_memory_.size())) {
+  if (at >= 0 && at < arena_memory_.data() + arena_memory_.size() - arena_) {
     if (!IsShared(at, bytes)) {
       Fail(BugKind::kOutOfBounds,
            "out of bounds: shared bytes " + std::to_string(at) + " to " +

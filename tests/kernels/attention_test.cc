@@ -190,7 +190,7 @@ TEST_P(AttentionTest, NoRowsDoNothing) {
   Check(step, {});
 }
 
-RA_FOR_HOST_BACKENDS(AttentionTest);
+RA_FOR_ALL_BACKENDS(AttentionTest);
 
 }  // namespace
 }  // namespace runahead

@@ -201,7 +201,7 @@ TEST_P(ProcessLogitsTest, RowsHaveTheirOwnParameters) {
   EXPECT_EQ(ids[0], 2);
 }
 
-RA_FOR_HOST_BACKENDS(ProcessLogitsTest);
+RA_FOR_ALL_BACKENDS(ProcessLogitsTest);
 
 }  // namespace
 }  // namespace runahead

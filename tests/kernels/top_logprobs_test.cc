@@ -94,7 +94,7 @@ TEST_P(TopLogprobsTest, BannedTokensComeLast) {
   EXPECT_EQ(answer.chosen_ranks[0], 3);
 }
 
-RA_FOR_HOST_BACKENDS(TopLogprobsTest);
+RA_FOR_ALL_BACKENDS(TopLogprobsTest);
 
 }  // namespace
 }  // namespace runahead

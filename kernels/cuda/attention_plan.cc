@@ -1,0 +1,121 @@
+#include "kernels/cuda/attention_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "kernels/check_args.h"
+
+namespace runahead::RA_CUDA {
+namespace {
+
+int CeilDiv(int a, int b) { return (a + b - 1) / b; }
+
+// Blocks a multiprocessor should have to keep its memory busy.
+constexpr int kBlocksAMultiprocessor = 2;
+
+// Words of the plan on the device, with cache blocks of 16 tokens and more. There are never more
+// split chunks than partials.
+int64_t PlanWords(const AttentionLimits& limits, int group, int max_partials) {
+  const int64_t blocks =
+      (int64_t{limits.max_rows} * group + int64_t{limits.max_sequences} * 2 * kRowBlock) /
+      kRowBlock;
+  const int64_t table = int64_t{limits.max_sequences} * CeilDiv(limits.max_context, 16);
+  return limits.max_sequences * int64_t{2} + 1 + limits.max_rows + table + 64 +
+         (blocks + max_partials) * (2 * int64_t{sizeof(AttentionItem)} + sizeof(MergeItem)) / 4;
+}
+
+}  // namespace
+
+CudaAttentionPlan::CudaAttentionPlan(const AttentionLimits& limits, DeviceRuntime& runtime)
+    : limits_(limits), group_(limits.num_heads / limits.num_kv_heads) {
+  const int multiprocessors = std::max(1, runtime.properties().num_multiprocessors);
+  wanted_blocks_ = kBlocksAMultiprocessor * multiprocessors;
+  // One long sequence can always be split; more share what keeps the device full twice over.
+  max_partials_ =
+      CeilDiv(limits.max_context, kChunkTokens) + CeilDiv(2 * wanted_blocks_, limits.num_kv_heads);
+  device_ = runtime.Allocate(4 * PlanWords(limits, group_, max_partials_), MemoryKind::kDevice);
+  partials_ = runtime.Allocate(
+      int64_t{4} * max_partials_ * limits.num_kv_heads * kRowBlock * (limits.head_dim + 2),
+      MemoryKind::kDevice);
+}
+
+template <typename T>
+int64_t CudaAttentionPlan::Append(const std::vector<T>& values) {
+  const auto at = static_cast<int64_t>(words_.size());
+  words_.resize(words_.size() + values.size() * sizeof(T) / 4);
+  if (!values.empty()) std::memcpy(words_.data() + at, values.data(), values.size() * sizeof(T));
+  return at;
+}
+
+// Gives each chunk of 16 packed rows to a block of its own; false where partials run out.
+bool CudaAttentionPlan::Split(int s, int first_row, int begin, int end) {
+  if (end - begin < 2 || num_partials_ + end - begin > max_partials_) return false;
+  merge_items_.push_back({s, first_row, num_partials_, end - begin});
+  for (int chunk = begin; chunk < end; ++chunk) {
+    narrow_items_.push_back({s, first_row, chunk, chunk + 1, num_partials_++});
+  }
+  return true;
+}
+
+void CudaAttentionPlan::AddSequence(const BatchShape& shape, int s, bool may_split) {
+  const auto at = static_cast<size_t>(s);
+  const int num_rows = (shape.row_offsets[at + 1] - shape.row_offsets[at]) * group_;
+  const int num_chunks = CeilDiv(shape.context_lens[at], kChunkTokens);
+  const bool is_wide = num_rows > kRowBlock;
+  if (may_split && num_rows <= 4 * kRowBlock) {
+    int row = 0;
+    while (row < num_rows && Split(s, row, 0, num_chunks)) row += kRowBlock;
+    for (; row < num_rows; row += kRowBlock) narrow_items_.push_back({s, row, 0, num_chunks, -1});
+    return;
+  }
+  auto& items = is_wide ? wide_items_ : narrow_items_;
+  for (int row = 0; row < num_rows; row += is_wide ? 2 * kRowBlock : kRowBlock) {
+    items.push_back({s, row, 0, num_chunks, -1});
+  }
+}
+
+void CudaAttentionPlan::Plan(const BatchShape& shape, DeviceRuntime& runtime) {
+  CheckArgs(shape, limits_);
+  num_sequences_ = shape.num_sequences();
+  num_rows_ = num_sequences_ == 0 ? 0 : shape.row_offsets.back();
+  table_stride_ = shape.table_stride;
+  num_partials_ = 0;
+  narrow_items_.clear();
+  wide_items_.clear();
+  merge_items_.clear();
+  words_.clear();
+  int64_t blocks = 0;
+  std::vector<int32_t> row_sequences;
+  for (int s = 0; s < num_sequences_; ++s) {
+    const auto at = static_cast<size_t>(s);
+    const int rows = shape.row_offsets[at + 1] - shape.row_offsets[at];
+    blocks += CeilDiv(rows * group_, 2 * kRowBlock) * limits_.num_kv_heads;
+    row_sequences.insert(row_sequences.end(), static_cast<size_t>(rows), s);
+  }
+  for (int s = 0; s < num_sequences_; ++s) AddSequence(shape, s, blocks < wanted_blocks_);
+  // The longest first: what is left at the end is short.
+  std::stable_sort(wide_items_.begin(), wide_items_.end(),
+                   [](const auto& a, const auto& b) { return a.end_chunk > b.end_chunk; });
+  const auto copy = [](std::span<const int32_t> span) {
+    return std::vector<int32_t>(span.begin(), span.end());
+  };
+  Append(copy(shape.row_offsets));
+  lens_at_ = Append(copy(shape.context_lens));
+  rows_at_ = Append(row_sequences);
+  tables_at_ = Append(copy(shape.block_tables));
+  narrow_at_ = Append(narrow_items_);
+  wide_at_ = Append(wide_items_);
+  merges_at_ = Append(merge_items_);
+  num_narrow_ = static_cast<int>(narrow_items_.size());
+  num_wide_ = static_cast<int>(wide_items_.size());
+  num_merges_ = static_cast<int>(merge_items_.size());
+  const auto bytes = static_cast<int64_t>(words_.size() * 4);
+  if (bytes > device_.bytes()) {  // smaller cache blocks than foreseen: once
+    runtime.Wait(runtime.Record());
+    device_ = runtime.Allocate(2 * bytes, MemoryKind::kDevice);
+  }
+  if (bytes > 0) runtime.CopyToDevice(device_.data(), words_.data(), bytes);
+}
+
+}  // namespace runahead::RA_CUDA

@@ -1,0 +1,104 @@
+// How a step's attention is cut into blocks of work, decided on the host. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/device_runtime.h"
+
+namespace runahead::RA_CUDA {
+
+// Queries of a sequence and KV head are packed: row i * G + g is query i of the group's head g, so
+// that the G heads that share K and V, and all drafts to verify, are rows of one matrix:
+//
+//   packed rows   0 .. 15 | 16 .. 31 | 32 ...         blocks of 16 rows are the MMA's M
+//
+// Keys are reduced in tiles of kKeyTileTokens and chunks of kChunkTiles tiles, counted from
+// position 0; chunks are folded in ascending order by one formula. So it is for the plan to say who
+// computes a chunk, and no result changes with it.
+inline constexpr int kRowBlock = 16;
+inline constexpr int kChunkTiles = 4;
+inline constexpr int kChunkTokens = kChunkTiles * kKeyTileTokens;
+
+// One block of threads, for each KV head: packed rows [first_row, first_row + rows of the kernel)
+// over the chunks [begin_chunk, end_chunk).
+struct AttentionItem {
+  int32_t sequence = 0;
+  int32_t first_row = 0;
+  int32_t begin_chunk = 0;
+  int32_t end_chunk = 0;
+  int32_t partial = -1;  // where its chunks' partial results go, or -1: it folds them and stores
+};
+
+// Packed rows whose chunks were computed apart: partials [partial, partial + num_chunks).
+struct MergeItem {
+  int32_t sequence = 0;
+  int32_t first_row = 0;
+  int32_t partial = 0;
+  int32_t num_chunks = 0;
+};
+
+class CudaAttentionPlan final : public AttentionPlan {
+ public:
+  CudaAttentionPlan(const AttentionLimits& limits, DeviceRuntime& runtime);
+
+  // Copies the step's shape to the device. Rows and contexts are within the limits.
+  void Plan(const BatchShape& shape, DeviceRuntime& runtime);
+
+  int num_rows() const { return num_rows_; }
+  int num_sequences() const { return num_sequences_; }
+  int table_stride() const { return table_stride_; }
+  int num_narrow() const { return num_narrow_; }
+  int num_wide() const { return num_wide_; }
+  int num_merges() const { return num_merges_; }
+  const AttentionLimits& limits() const { return limits_; }
+
+  // All on the device.
+  const int32_t* row_offsets() const { return At<int32_t>(0); }            // [S + 1]
+  const int32_t* context_lens() const { return At<int32_t>(lens_at_); }    // [S]
+  const int32_t* row_sequences() const { return At<int32_t>(rows_at_); }   // [T]
+  const int32_t* block_tables() const { return At<int32_t>(tables_at_); }  // [S, table_stride]
+  const AttentionItem* narrow() const { return At<AttentionItem>(narrow_at_); }  // of 16 rows
+  const AttentionItem* wide() const { return At<AttentionItem>(wide_at_); }      // of 32 rows
+  const MergeItem* merges() const { return At<MergeItem>(merges_at_); }
+  // [partial, Nkv]: 16 rows of D sums, then 16 of (largest score, sum of weights)
+  float* partials() const { return static_cast<float*>(partials_.data()); }
+
+ private:
+  template <typename T>
+  T* At(int64_t words) const {
+    return reinterpret_cast<T*>(static_cast<int32_t*>(device_.data()) + words);
+  }
+  void AddSequence(const BatchShape& shape, int s, bool may_split);
+  bool Split(int s, int first_row, int begin, int end);
+  template <typename T>
+  int64_t Append(const std::vector<T>& values);
+
+  AttentionLimits limits_;
+  int group_ = 1;          // query heads a KV head
+  int max_partials_ = 0;   // a KV head
+  int wanted_blocks_ = 0;  // that fill the device
+  int num_partials_ = 0;   // of this step
+  DeviceBuffer device_;
+  DeviceBuffer partials_;
+
+  int num_rows_ = 0;
+  int num_sequences_ = 0;
+  int table_stride_ = 0;
+  int num_narrow_ = 0;
+  int num_wide_ = 0;
+  int num_merges_ = 0;
+  int64_t lens_at_ = 0;
+  int64_t rows_at_ = 0;
+  int64_t tables_at_ = 0;
+  int64_t narrow_at_ = 0;
+  int64_t wide_at_ = 0;
+  int64_t merges_at_ = 0;
+  std::vector<AttentionItem> narrow_items_;
+  std::vector<AttentionItem> wide_items_;
+  std::vector<MergeItem> merge_items_;
+  std::vector<int32_t> words_;  // what goes to the device
+};
+
+}  // namespace runahead::RA_CUDA

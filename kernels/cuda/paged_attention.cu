@@ -1,0 +1,347 @@
+// Attention over the paged cache on tensor cores: decode, verification and prefill in one kernel.
+// BF16 caches and INT8 caches (a scale a token and KV head); head sizes that are multiples of 16 up
+// to 128. plain_attention.cu does the rest.
+//
+// A block of 4 warps has one KV head and 16 (or 32) packed rows: the heads of a GQA group times the
+// queries of a sequence (attention_plan.h). It walks key tiles of 64 tokens; K and V of the next
+// tile are on their way (cp.async) while this one is reduced:
+//
+//            K tile [64, D]                                   V tile [64, D]
+//          keys 0..15  16..31  32..47  48..63               columns  0..15 16..31 ... D-16..D-1
+//   Q [16, D]  warp 0   warp 1  warp 2  warp 3   P [16, 64]           w 0    w 1  w 2  w 3  w 0 ..
+//              --------- S [16, 64] ---------                         ------- O [16, D] -------
+//
+//   Score      S = Q K^T: each warp its 16 keys; to shared memory, masked
+//   Soften     a warp each fourth row, two keys a lane: largest, weights P, their sum, how much the
+//              rows so far shrink
+//   Weigh      O = O shrink + P V: each warp its columns
+//   FoldChunk  after kChunkTiles tiles: total = total a + O b (attention_rows.cuh)
+//
+// Order. A row's scores, its sums over a tile, tiles within a chunk and chunks follow from the row
+// and the position alone. Chunks computed by other blocks (plan: split) are folded by
+// MergeKernel with the same formula, so a row's bits depend neither on the batch nor on the split.
+//
+// Rounding. BF16 cache: q and the weights to BF16. INT8 cache: q to BF16; values are exact in BF16,
+// K's scale multiplies the score; V's scale multiplies the weight, which is then the sum of two
+// BF16 (16 bits). Sums in F32.
+//
+// Masking. Tokens beyond the sequence are never read. In a tile that not all rows see whole (the
+// last one, the window's edge) what is not finite in V is taken out, and rows that see such a token
+// become NaN: 0 * NaN must not reach the rows that do not see it.
+//
+// Roofline: 2 Nkv L D bytes of K and V (half, and 8 bytes a token and head, for INT8) for each
+// sequence and step; 4 R L D operations for R packed rows, of which the MMA pads R to 16. Decode is
+// bound by bandwidth up to 16 packed rows. Prefill reads K and V from L2 once per 32 packed rows:
+// 32 operations a byte. INT8 rows are D + 4 bytes and so not 16-byte aligned: 4-byte copies.
+// Measured fraction: not measured, no GPU yet.
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_tiles.cuh"
+#include "kernels/cuda/block_reduce.cuh"
+#include "kernels/cuda/ops.h"
+#include "kernels/cuda/primitives/launch.h"
+#include "kernels/cuda/primitives/matrix.h"
+
+namespace runahead::RA_CUDA {
+namespace {
+
+constexpr int kWarps = kAttentionWarps;
+constexpr int kThreads = kAttentionThreads;
+
+// S of this warp's 16 keys, masked, in units of log2.
+template <int kDim, int kRows, bool kIsInt8, typename Storage>
+RA_DEVICE void Score(const AttentionParams& params, const Tile<kDim>& k, Storage& shared) {
+  constexpr int kBlocks = kRows / kRowBlock;
+  const int first_key = WarpIndex() * 16;
+  float sums[kBlocks][2][4] = {};
+#pragma unroll
+  for (int step = 0; step < kDim / 16; ++step) {
+    if (step * 16 >= params.head_dim) break;
+    uint32_t keys[4];
+    LoadMatrix4(keys,
+                &k.rows[first_key + Lane() / 16 * 8 + Lane() % 8][step * 8 + Lane() / 8 % 2 * 4]);
+    const uint32_t b[2][2] = {{keys[0], keys[1]}, {keys[2], keys[3]}};
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+      uint32_t a[4];
+      LoadMatrix4(a, &shared.q[block * 16 + Lane() % 16][step * 16 + Lane() / 16 * 8]);
+      MmaBF16(sums[block][0], a, b[0]);
+      MmaBF16(sums[block][1], a, b[1]);
+    }
+  }
+#pragma unroll
+  for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const int row = block * 16 + Lane() / 4 + i % 4 / 2 * 8;
+      const int key = first_key + i / 4 * 8 + Lane() % 4 * 2 + i % 2;
+      float scale = params.scale_log2e;
+      if constexpr (kIsInt8) scale *= shared.kv.k_scales[key];
+      shared.scores[row][key] = sums[block][i / 4][i % 4] * scale;
+    }
+  }
+}
+
+// Stores the weights of a row's keys 2 * lane and 2 * lane + 1.
+template <int kParts, typename Storage>
+RA_DEVICE void StoreWeights(Storage& shared, int row, float w0, float w1) {
+  const uint32_t pair = PackBF16(w0, w1);
+  shared.weights[0][row][Lane()] = pair;
+  if constexpr (kParts == 2) {
+    shared.weights[1][row][Lane()] = PackBF16(w0 - LowBF16(pair), w1 - HighBF16(pair));
+  }
+}
+
+// A row's running state, in every lane of the warp that owns it.
+struct RowState {
+  SoftmaxState chunk;
+  SoftmaxState total;
+};
+
+// Rows warp, warp + 4, ...: weights of a tile, and how the rest shrinks.
+template <int kRows, bool kIsInt8, typename Storage>
+RA_DEVICE void Soften(const AttentionParams& params, const Work& work, int tile, bool is_mixed,
+                      bool ends_chunk, RowState (&states)[kRows / kWarps], Storage& shared) {
+#pragma unroll
+  for (int i = 0; i < kRows / kWarps; ++i) {
+    const int row = WarpIndex() + i * kWarps;
+    RowState& state = states[i];
+    const int packed = work.first_row + row;
+    const Visible visible = packed < work.num_rows
+                                ? VisibleAt(work.Position(packed / params.group), params.window)
+                                : Visible{0, 0};
+    float s[2];
+    bool sees[2];
+    bool is_bad = false;
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int key = 2 * Lane() + j;
+      sees[j] = visible.Has(tile * kTile + key);
+      s[j] = sees[j] ? shared.scores[row][key] : -INFINITY;
+      if (!kIsInt8 && is_mixed) is_bad = is_bad || (sees[j] && shared.is_bad[key]);
+    }
+    const float largest = WarpReduce(MaxOp()(s[0], MaxOp()(s[1], -INFINITY)), MaxOp());
+    const float highest = MaxOp()(largest, state.chunk.highest);
+    const float base = highest == -INFINITY ? 0.0f : highest;
+    float weights[2] = {is_bad ? NAN : Exp2Approx(s[0] - base), Exp2Approx(s[1] - base)};
+    const float shrink = Ratio(state.chunk.highest, highest);
+    const float sum = WarpReduce(weights[0] + weights[1], AddOp());
+    state.chunk = {highest, Fma(state.chunk.sum, shrink, sum)};
+    if constexpr (kIsInt8) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {  // what is masked stays 0 whatever its scale is
+        if (sees[j]) weights[j] *= shared.kv.v_scales[2 * Lane() + j];
+      }
+    }
+    StoreWeights<Storage::kParts>(shared, row, weights[0], weights[1]);
+    if (Lane() == 0) shared.shrink[row] = shrink;
+    if (!ends_chunk) continue;
+    const FoldFactors factors = Fold(state.total, state.chunk);
+    if (Lane() == 0) {
+      shared.fold[row] = factors;
+      shared.total[row] = state.total;
+    }
+    state.chunk = {};
+  }
+}
+
+// This warp's columns of O: 16-column blocks warp, warp + 4, ... of each 16 rows.
+template <int kDim, int kRows>
+struct Output {
+  static constexpr int kColumns = kDim / 16 / kWarps;
+  static_assert(kColumns * 16 * kWarps == kDim, "each warp has as many columns");
+  float sums[kRows / kRowBlock][kColumns][2][4];
+
+  // Calls visit(row, column, the sum) for each element this lane holds.
+  template <typename Visit>
+  RA_DEVICE void ForEach(Visit visit) {
+#pragma unroll
+    for (int block = 0; block < kRows / kRowBlock; ++block) {
+#pragma unroll
+      for (int c = 0; c < kColumns; ++c) {
+#pragma unroll
+        for (int i = 0; i < 8; ++i) {
+          visit(block * 16 + Lane() / 4 + i % 4 / 2 * 8,
+                (WarpIndex() + c * kWarps) * 16 + i / 4 * 8 + Lane() % 4 * 2 + i % 2,
+                sums[block][c][i / 4][i % 4]);
+        }
+      }
+    }
+  }
+};
+
+// O = O shrink + P V.
+template <int kDim, int kRows, typename Storage>
+RA_DEVICE void Weigh(const AttentionParams& params, const Tile<kDim>& v, Output<kDim, kRows>& out,
+                     Storage& shared) {
+  out.ForEach([&](int row, int /*column*/, float& sum) { sum *= shared.shrink[row]; });
+#pragma unroll
+  for (int step = 0; step < kTile / 16; ++step) {
+#pragma unroll
+    for (int c = 0; c < Output<kDim, kRows>::kColumns; ++c) {
+      const int column = (WarpIndex() + c * kWarps) * 16;
+      if (column >= params.head_dim) continue;
+      uint32_t values[4];
+      LoadMatrix4Transposed(
+          values,
+          &v.rows[step * 16 + Lane() / 8 % 2 * 8 + Lane() % 8][column / 2 + Lane() / 16 * 4]);
+      const uint32_t b[2][2] = {{values[0], values[1]}, {values[2], values[3]}};
+#pragma unroll
+      for (int block = 0; block < kRows / kRowBlock; ++block) {
+#pragma unroll
+        for (int part = 0; part < Storage::kParts; ++part) {
+          uint32_t a[4];
+          LoadMatrix4(a,
+                      &shared.weights[part][block * 16 + Lane() % 16][step * 8 + Lane() / 16 * 4]);
+          MmaBF16(out.sums[block][c][0], a, b[0]);
+          MmaBF16(out.sums[block][c][1], a, b[1]);
+        }
+      }
+    }
+  }
+}
+
+// total = total a + chunk b; the chunk starts anew.
+template <int kDim, int kRows, typename Storage>
+RA_DEVICE void FoldChunk(Output<kDim, kRows>& total, Output<kDim, kRows>& chunk,
+                         const Storage& shared) {
+#pragma unroll
+  for (int block = 0; block < kRows / kRowBlock; ++block) {
+#pragma unroll
+    for (int c = 0; c < Output<kDim, kRows>::kColumns; ++c) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const FoldFactors factors = shared.fold[block * 16 + Lane() / 4 + i % 4 / 2 * 8];
+        float& sum = chunk.sums[block][c][i / 4][i % 4];
+        float& of_total = total.sums[block][c][i / 4][i % 4];
+        of_total = FoldOutput(of_total, factors, sum);
+        sum = 0;
+      }
+    }
+  }
+}
+
+// The chunk as a partial result; MergeKernel folds it.
+template <int kDim, int kRows, typename Storage>
+RA_DEVICE void StorePartial(const AttentionParams& params, int partial, Output<kDim, kRows>& total,
+                            const Storage& shared) {
+  static_assert(kRows % kRowBlock == 0, "partials are of 16 rows");
+  float* to = params.partials + (int64_t{partial} * params.num_kv_heads + BlockY()) * kRowBlock *
+                                    (params.head_dim + 2);
+  total.ForEach([&](int row, int column, float& sum) {
+    if (column < params.head_dim) to[row * params.head_dim + column] = sum;
+  });
+  auto* states = reinterpret_cast<SoftmaxState*>(to + kRowBlock * params.head_dim);
+  if (ThreadX() < kRowBlock) states[ThreadX()] = shared.total[ThreadX()];
+}
+
+template <int kDim, int kRows, typename Storage>
+RA_DEVICE void StoreRows(const AttentionParams& params, const Work& work,
+                         Output<kDim, kRows>& total, const Storage& shared) {
+  total.ForEach([&](int row, int column, float& sum) {
+    const int packed = work.first_row + row;
+    if (packed >= work.num_rows || column >= params.head_dim) return;
+    StoreOutput(params, work.first_query + packed / params.group,
+                work.kv_head * params.group + packed % params.group, column,
+                sum / shared.total[row].sum);
+  });
+}
+
+template <typename Cache, int kDim, int kRows>
+__global__ void __launch_bounds__(kThreads, 1)
+    PagedAttentionKernel(const __grid_constant__ AttentionParams params) {
+  constexpr bool kIsInt8 = sizeof(Cache) == 1;
+  using Storage = SharedStorage<Cache, kDim, kRows>;
+  auto& shared = *DynamicShared<Storage>();
+  const AttentionItem item = params.items[BlockX()];
+  const Work work = MakeWork<kRows>(params, item);
+  LoadQuery<Storage, kDim, kRows>(params, work, shared);
+  if (ThreadX() < kRows) shared.total[ThreadX()] = {};  // of an item that sees nothing
+  FindRows(params, work, work.begin_tile, shared);
+  FindRows(params, work, work.begin_tile + 1, shared);
+  SyncThreads();
+  LoadTile<Cache, kDim>(params, work, work.begin_tile, shared);
+  Output<kDim, kRows> chunk = {};
+  Output<kDim, kRows> total = {};
+  RowState states[kRows / kWarps];
+  const int first_position = work.Position(work.first_row / params.group);
+#pragma unroll 1
+  for (int tile = work.begin_tile; tile < work.end_tile; ++tile) {
+    const int stage = kIsInt8 ? 0 : tile % kStages;
+    const bool ends_chunk = (tile + 1) % kChunkTiles == 0 || tile + 1 == work.end_tile;
+    // Whether a row may not see a token of the tile.
+    const bool is_mixed = (tile + 1) * kTile - 1 > first_position || params.window > 0;
+    WaitAsync<0>();
+    SyncThreads();  // the tile is there, and nobody reads the one before it
+    LoadTile<Cache, kDim>(params, work, tile + 1, shared);
+    if constexpr (kIsInt8) {
+      WidenTile<kDim>(params, tile, shared);
+      SyncThreads();
+    } else {
+      if (is_mixed) CleanValues(params, shared.kv.v[stage], shared.is_bad);
+    }
+    Score<kDim, kRows, kIsInt8>(params, shared.kv.k[stage], shared);
+    SyncThreads();
+    FindRows(params, work, tile + 2, shared);
+    Soften<kRows, kIsInt8>(params, work, tile, is_mixed, ends_chunk, states, shared);
+    SyncThreads();
+    Weigh(params, shared.kv.v[stage], chunk, shared);
+    if (ends_chunk) FoldChunk(total, chunk, shared);
+  }
+  WaitAsync<0>();
+  if (item.partial >= 0) {
+    if constexpr (kRows == kRowBlock) StorePartial(params, item.partial, total, shared);
+    return;
+  }
+  StoreRows(params, work, total, shared);
+}
+
+template <typename Cache, int kDim, int kRows>
+void LaunchItems(AttentionParams params, const AttentionItem* items, int count, Stream stream) {
+  static_assert(sizeof(SharedStorage<Cache, kDim, kRows>) <= 99 * 1024,
+                "a block of sm_89 has no more");
+  if (count == 0) return;
+  params.items = items;
+  Launch(PagedAttentionKernel<Cache, kDim, kRows>, {.x = count, .y = params.num_kv_heads},
+         {.x = kThreads}, sizeof(SharedStorage<Cache, kDim, kRows>), stream, params);
+}
+
+template <typename Cache, int kDim>
+void LaunchAll(const AttentionParams& params, const CudaAttentionPlan& plan, Stream stream) {
+  LaunchItems<Cache, kDim, kRowBlock>(params, plan.narrow(), plan.num_narrow(), stream);
+  LaunchItems<Cache, kDim, 2 * kRowBlock>(params, plan.wide(), plan.num_wide(), stream);
+}
+
+template <typename Cache, int kDim>
+void AllowAll() {
+  AllowSharedMemory(PagedAttentionKernel<Cache, kDim, kRowBlock>,
+                    sizeof(SharedStorage<Cache, kDim, kRowBlock>));
+  AllowSharedMemory(PagedAttentionKernel<Cache, kDim, 2 * kRowBlock>,
+                    sizeof(SharedStorage<Cache, kDim, 2 * kRowBlock>));
+}
+
+}  // namespace
+
+bool HasTensorAttention(DType cache, int head_dim) {
+  return (cache == DType::kBF16 || cache == DType::kI8) && head_dim % 16 == 0 && head_dim <= 128;
+}
+
+void AllowTensorAttention() {
+  AllowAll<BFloat16, 64>();
+  AllowAll<BFloat16, 128>();
+  AllowAll<int8_t, 64>();
+  AllowAll<int8_t, 128>();
+}
+
+void TensorAttention(const AttentionParams& params, DType cache, const CudaAttentionPlan& plan,
+                     Stream stream) {
+  const bool is_int8 = cache == DType::kI8;
+  if (params.head_dim <= 64) {
+    is_int8 ? LaunchAll<int8_t, 64>(params, plan, stream)
+            : LaunchAll<BFloat16, 64>(params, plan, stream);
+  } else {
+    is_int8 ? LaunchAll<int8_t, 128>(params, plan, stream)
+            : LaunchAll<BFloat16, 128>(params, plan, stream);
+  }
+}
+
+}  // namespace runahead::RA_CUDA
