@@ -7,8 +7,8 @@
 
 #include "nlohmann/json_fwd.hpp"
 
+#include "server/loadgen/load_record.h"
 #include "server/loadgen/reply_sink.h"
-#include "server/loadgen/request_record.h"
 #include "server/loadgen/response_reader.h"
 #include "server/loadgen/sse_reader.h"
 
@@ -18,7 +18,7 @@ namespace runahead {
 // its time, so two events of one read are no time apart.
 class AnswerReader final : public ReplySink {
  public:
-  explicit AnswerReader(RequestRecord& record) : record_(record) {}  // outlives this
+  explicit AnswerReader(LoadRecord& record) : record_(record) {}  // outlives this
 
   void Feed(std::string_view bytes, double now_s) override;
   void FeedEnd(double now_s) override;
@@ -33,7 +33,7 @@ class AnswerReader final : public ReplySink {
   void TakeAnswer(const nlohmann::json& answer, double now_s);
   void EndResponse(double now_s);
 
-  RequestRecord& record_;
+  LoadRecord& record_;
   ResponseReader response_;
   SseReader events_;
   std::string body_;  // of what is no event stream

@@ -15,7 +15,7 @@ struct Values {
   std::vector<double> ttft, tpot, itl, e2e, lag;
 };
 
-RequestRow RowOf(const RequestRecord& record) {
+RequestRow RowOf(const LoadRecord& record) {
   RequestRow row{.sent_s = record.sent_s, .error_kind = record.error_kind};
   if (!record.ok()) return row;
   row.ttft_s = record.Ttft();
@@ -29,7 +29,7 @@ RequestRow RowOf(const RequestRecord& record) {
   return row;
 }
 
-void AddUsage(const RequestRecord& record, LoadReport& report) {
+void AddUsage(const LoadRecord& record, LoadReport& report) {
   if (!record.usage) {
     ++report.num_without_usage;
     return;
@@ -46,7 +46,7 @@ void AddUsage(const RequestRecord& record, LoadReport& report) {
   report.accepted_tokens += usage.accepted_tokens;
 }
 
-void AddAnswer(const RequestRecord& record, Values& values, LoadReport& report) {
+void AddAnswer(const LoadRecord& record, Values& values, LoadReport& report) {
   ++report.num_ok;
   AddUsage(record, report);
   values.e2e.push_back(record.E2e());
@@ -59,9 +59,9 @@ void AddAnswer(const RequestRecord& record, Values& values, LoadReport& report) 
   }
 }
 
-int PeakInFlight(const std::vector<RequestRecord>& records) {
+int PeakInFlight(const std::vector<LoadRecord>& records) {
   std::vector<std::pair<double, int>> changes;
-  for (const RequestRecord& record : records) {
+  for (const LoadRecord& record : records) {
     changes.emplace_back(record.sent_s, 1);
     changes.emplace_back(record.ended_s, -1);
   }
@@ -93,7 +93,7 @@ class TimelineMaker {
     last_s_ = std::max(wall_s - line_.bin_s * static_cast<double>(num_bins - 1), 1e-9);
   }
 
-  void Add(const RequestRecord& record) {
+  void Add(const LoadRecord& record) {
     for (size_t bin = BinAt(record.sent_s); bin <= BinAt(record.ended_s); ++bin) {
       const double begin = line_.bin_s * static_cast<double>(bin);
       const double inside =
@@ -136,7 +136,7 @@ void SetRates(const LoadRun& run, const Slo& slo, LoadReport& report) {
   report.client_busy = run.records.empty() ? 0 : run.client_cpu_s / wall;
   double in_flight_s = 0;
   int num_good = 0;
-  for (const RequestRecord& record : run.records) {
+  for (const LoadRecord& record : run.records) {
     in_flight_s += record.ended_s - record.sent_s;
     num_good += Keeps(record, slo) ? 1 : 0;
   }
@@ -146,7 +146,7 @@ void SetRates(const LoadRun& run, const Slo& slo, LoadReport& report) {
   report.goodput_share = num_good / total;
   for (const SloLimit& limit : slo) {
     const auto kept = std::ranges::count_if(
-        run.records, [&](const RequestRecord& record) { return Keeps(record, limit); });
+        run.records, [&](const LoadRecord& record) { return Keeps(record, limit); });
     report.slo.push_back({limit, static_cast<double>(kept) / total});
   }
 }
@@ -173,7 +173,7 @@ LoadReport MakeLoadReport(const LoadRun& run, const Slo& slo) {
   report.peak_in_flight = PeakInFlight(run.records);
   Values values;
   TimelineMaker timeline(run.wall_s);
-  for (const RequestRecord& record : run.records) {
+  for (const LoadRecord& record : run.records) {
     report.rows.push_back(RowOf(record));
     timeline.Add(record);
     if (run.is_open_loop) values.lag.push_back(record.sent_s - record.due_s);

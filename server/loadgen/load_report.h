@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/loadgen/request_record.h"
+#include "server/loadgen/load_record.h"
 #include "server/loadgen/slo.h"
 #include "server/quantiles.h"
 
@@ -17,10 +17,10 @@ namespace runahead {
 
 // What a run measured, before it is summed up.
 struct LoadRun {
-  std::vector<RequestRecord> records = {};  // of every request that was sent, warm-up excluded
-  double wall_s = 0;                        // from the first request to the end of the last
-  double client_cpu_s = 0;                  // that the client itself used meanwhile
-  int num_connections = 0;                  // opened meanwhile
+  std::vector<LoadRecord> records = {};  // of every request that was sent, warm-up excluded
+  double wall_s = 0;                     // from the first request to the end of the last
+  double client_cpu_s = 0;               // that the client itself used meanwhile
+  int num_connections = 0;               // opened meanwhile
   bool is_open_loop = false;
   bool is_interrupted = false;
 };

@@ -71,7 +71,7 @@ LoadRun LoadRunner::Run(const LoadWatch& watch) {
   if (failure_) std::rethrow_exception(failure_);
   run_.records.resize(num_sent_);
   std::erase_if(run_.records, [](const auto& record) { return record.error_kind == kInterrupted; });
-  for (const RequestRecord& record : run_.records) {
+  for (const LoadRecord& record : run_.records) {
     run_.wall_s = std::max(run_.wall_s, record.ended_s);
   }
   return std::move(run_);
@@ -126,7 +126,7 @@ LoadRunner::Task LoadRunner::OpenLoop() {
 
 LoadRunner::Task LoadRunner::SendOne(size_t index) {
   const std::string request = pool_.MakeRequest("POST", spec_.path, bodies_[index]);
-  RequestRecord& record = run_.records[index];
+  LoadRecord& record = run_.records[index];
   AnswerReader reader(record);
   ++num_in_flight_;
   record.sent_s = pool_.Now();

@@ -62,7 +62,7 @@ Result<Slo> ParseSlo(std::string_view text) {
   return slo;
 }
 
-bool Keeps(const RequestRecord& record, const SloLimit& limit) {
+bool Keeps(const LoadRecord& record, const SloLimit& limit) {
   if (!record.ok()) return false;
   switch (limit.metric) {
     case SloMetric::kTtft:
@@ -77,7 +77,7 @@ bool Keeps(const RequestRecord& record, const SloLimit& limit) {
   return false;
 }
 
-bool Keeps(const RequestRecord& record, const Slo& slo) {
+bool Keeps(const LoadRecord& record, const Slo& slo) {
   return record.ok() &&
          std::ranges::all_of(slo, [&](const SloLimit& limit) { return Keeps(record, limit); });
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/status.h"
-#include "server/loadgen/request_record.h"
+#include "server/loadgen/load_record.h"
 
 namespace runahead {
 
@@ -29,7 +29,7 @@ Result<Slo> ParseSlo(std::string_view text);
 
 // A failed request keeps no limit. A metric that an answer does not have (TPOT of one token) keeps
 // its limit. itl is the longest of the request's gaps.
-bool Keeps(const RequestRecord& record, const SloLimit& limit);
-bool Keeps(const RequestRecord& record, const Slo& slo);
+bool Keeps(const LoadRecord& record, const SloLimit& limit);
+bool Keeps(const LoadRecord& record, const Slo& slo);
 
 }  // namespace runahead

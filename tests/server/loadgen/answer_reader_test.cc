@@ -44,8 +44,8 @@ struct Piece {
   std::string bytes;
 };
 
-RequestRecord Read(const std::vector<Piece>& pieces, double sent_s, bool closes = false) {
-  RequestRecord record{.sent_s = sent_s};
+LoadRecord Read(const std::vector<Piece>& pieces, double sent_s, bool closes = false) {
+  LoadRecord record{.sent_s = sent_s};
   AnswerReader reader(record);
   for (const Piece& piece : pieces) reader.Feed(piece.bytes, piece.at_s);
   if (closes) reader.FeedEnd(pieces.back().at_s);
@@ -66,7 +66,7 @@ std::vector<Piece> Scripted() {
 }
 
 TEST(AnswerReaderTest, TimesAreThoseWorkedOutByHand) {
-  const RequestRecord record = Read(Scripted(), 0);
+  const LoadRecord record = Read(Scripted(), 0);
   EXPECT_TRUE(record.ok()) << record.error_kind << record.error;
   EXPECT_THAT(record.text_s, ElementsAre(1.5, 1.75, 2.25));
   EXPECT_DOUBLE_EQ(*record.Ttft(), 1.5);
@@ -82,7 +82,7 @@ TEST(AnswerReaderTest, TimesAreThoseWorkedOutByHand) {
 }
 
 TEST(AnswerReaderTest, TimesCountFromSending) {
-  const RequestRecord record = Read(Scripted(), 0.25);
+  const LoadRecord record = Read(Scripted(), 0.25);
   EXPECT_DOUBLE_EQ(*record.Ttft(), 1.25);
   EXPECT_DOUBLE_EQ(record.E2e(), 2.75);
 }
@@ -91,7 +91,7 @@ TEST(AnswerReaderTest, ReadsMayEndAnywhere) {
   std::string bytes;
   for (const Piece& piece : Scripted()) bytes += piece.bytes;
   for (size_t cut = 0; cut <= bytes.size(); ++cut) {
-    RequestRecord record;
+    LoadRecord record;
     AnswerReader reader(record);
     reader.Feed(bytes.substr(0, cut), 1);
     ASSERT_EQ(reader.finished(), cut == bytes.size()) << cut;
@@ -107,7 +107,7 @@ TEST(AnswerReaderTest, CompletionsReasoningAndToolCallsAreText) {
   for (const std::string& chunk :
        {Event(text), Delta(R"("reasoning_content":"hm")"), Delta(R"("reasoning":"hm")"),
         Delta(R"("tool_calls":[{"index":0,"function":{"arguments":"{"}}])")}) {
-    const RequestRecord record =
+    const LoadRecord record =
         Read({{1, kStreamHead + chunk}, {2, Delta("", "\"stop\"") + kEnd}}, 0);
     EXPECT_TRUE(record.ok());
     EXPECT_THAT(record.text_s, ElementsAre(1)) << chunk;
@@ -115,7 +115,7 @@ TEST(AnswerReaderTest, CompletionsReasoningAndToolCallsAreText) {
 }
 
 TEST(AnswerReaderTest, OneTokenHasNoTimePerToken) {
-  RequestRecord record{.last_s = 2, .text_s = {1}, .usage = AnswerUsage{.completion_tokens = 1}};
+  LoadRecord record{.last_s = 2, .text_s = {1}, .usage = AnswerUsage{.completion_tokens = 1}};
   EXPECT_FALSE(record.Tpot().has_value());
   record.usage->completion_tokens = 2;
   EXPECT_DOUBLE_EQ(*record.Tpot(), 1);
@@ -124,7 +124,7 @@ TEST(AnswerReaderTest, OneTokenHasNoTimePerToken) {
 }
 
 TEST(AnswerReaderTest, AWholeAnswerHasNoFirstChunk) {
-  const RequestRecord record =
+  const LoadRecord record =
       Read({{2.5, Whole(200, R"({"choices":[{"text":"hi","finish_reason":"length"}],)"
                              R"("usage":{"prompt_tokens":3,"completion_tokens":2}})")}},
            0.5);
@@ -140,7 +140,7 @@ TEST(AnswerReaderTest, AStreamWithoutDoneEndsWithItsFinishReason) {
 }
 
 TEST(AnswerReaderTest, WhatFollowsAWholeAnswerDoesNotSpoilIt) {
-  const RequestRecord record =
+  const LoadRecord record =
       Read({{1, kStreamHead + Delta("", "\"stop\"") + Event("[DONE]")}}, 0, /*closes=*/true);
   EXPECT_TRUE(record.ok());
 }
@@ -172,14 +172,14 @@ TEST(AnswerReaderTest, FailuresAreToldApart) {
       {Whole(200, R"({"choices":[],"usage":{}})"), "bad_answer", "without choices"},
       {"220 smtp ready\r\n\r\n", "bad_answer", "not an HTTP response"}};
   for (const Failure& failure : failures) {
-    const RequestRecord record = Read({{1, failure.bytes}}, 0, /*closes=*/true);
+    const LoadRecord record = Read({{1, failure.bytes}}, 0, /*closes=*/true);
     EXPECT_EQ(record.error_kind, failure.kind) << failure.bytes;
     EXPECT_THAT(record.error, HasSubstr(failure.words)) << failure.bytes;
   }
 }
 
 TEST(AnswerReaderTest, NumbersThatAreNoneCountNothing) {
-  const RequestRecord record =
+  const LoadRecord record =
       Read({{1, Whole(200, R"({"choices":[{"text":"a"}],"usage":{"prompt_tokens":"9",)"
                            R"("prompt_tokens_details":null,"completion_tokens":2.5}})")}},
            0);

@@ -66,7 +66,7 @@ TEST_F(LoadClientTest, AClosedLoopSendsEverythingOnAConnectionAClient) {
       client->Run({.path = "/v1/completions", .concurrency = 4}, Bodies(60), nullptr);
   ASSERT_EQ(run.records.size(), 60u);
   for (size_t i = 0; i < 60; ++i) {
-    const RequestRecord& record = run.records[i];
+    const LoadRecord& record = run.records[i];
     ASSERT_TRUE(record.ok()) << record.error_kind << " " << record.error;
     EXPECT_EQ(record.usage->prompt_tokens, static_cast<int>(i + 1)) << "its own body's answer";
     EXPECT_LE(record.sent_s, record.last_s);
@@ -92,7 +92,7 @@ TEST_F(LoadClientTest, AnOpenLoopSendsWhenItsGapsSay) {
   EXPECT_TRUE(run.is_open_loop);
   Arrivals arrivals(spec);
   double due_s = 0;
-  for (const RequestRecord& record : run.records) {
+  for (const LoadRecord& record : run.records) {
     EXPECT_TRUE(record.ok());
     EXPECT_DOUBLE_EQ(record.due_s, due_s);
     EXPECT_GE(record.sent_s, due_s);
@@ -110,7 +110,7 @@ TEST_F(LoadClientTest, AnOpenLoopMayBeBounded) {
 
 TEST_F(LoadClientTest, RefusalsAreFailuresOfTheirKind) {
   const LoadRun run = MakeClient("wrong")->Run({.path = "/v1/completions"}, Bodies(3), nullptr);
-  for (const RequestRecord& record : run.records) EXPECT_EQ(record.error_kind, "http_401");
+  for (const LoadRecord& record : run.records) EXPECT_EQ(record.error_kind, "http_401");
   const LoadRun lost = MakeClient()->Run({.path = "/v1/nothing"}, Bodies(1), nullptr);
   EXPECT_EQ(lost.records[0].error_kind, "http_404");
   EXPECT_EQ(num_asked_, 0);
@@ -132,7 +132,7 @@ TEST_F(LoadClientTest, AStaleConnectionIsReplaced) {
   server_->Stop(std::chrono::milliseconds(0));
   Serve({}, port);
   const LoadRun run = client->Run({.path = "/v1/completions"}, Bodies(2), nullptr);
-  for (const RequestRecord& record : run.records) {
+  for (const LoadRecord& record : run.records) {
     EXPECT_TRUE(record.ok()) << record.error_kind << " " << record.error;
   }
   EXPECT_EQ(run.num_connections, 1);
@@ -144,7 +144,7 @@ TEST_F(LoadClientTest, NobodyAtHomeIsSaid) {
   EXPECT_THAT(client->Call("GET", "/v1/models", "").status().message(),
               HasSubstr("cannot connect"));
   const LoadRun run = client->Run({.path = "/v1/completions"}, Bodies(2), nullptr);
-  for (const RequestRecord& record : run.records) EXPECT_EQ(record.error_kind, "connect");
+  for (const LoadRecord& record : run.records) EXPECT_EQ(record.error_kind, "connect");
 }
 
 TEST_F(LoadClientTest, ProgressEndsComplete) {

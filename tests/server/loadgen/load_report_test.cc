@@ -137,7 +137,7 @@ TEST(LoadReportTest, AnswersWithoutUsageHaveLatencyButNoTokens) {
 TEST(LoadReportTest, OpenLoopsTellHowLateTheyWere) {
   LoadRun run = ThreeRequests();
   run.is_open_loop = true;
-  for (RequestRecord& record : run.records) record.due_s = record.sent_s - 0.25;
+  for (LoadRecord& record : run.records) record.due_s = record.sent_s - 0.25;
   const LoadReport r = MakeLoadReport(run, {});
   EXPECT_DOUBLE_EQ(r.lag.p50, 0.25);
   EXPECT_THAT(Warnings(r), testing::Contains(HasSubstr("sent late (p99 250 ms)")));

@@ -6,7 +6,7 @@
 namespace runahead {
 namespace {
 
-RequestRecord Record() {  // TTFT 0.2, gaps 0.05 and 0.15, E2E 0.5, TPOT 0.1
+LoadRecord Record() {  // TTFT 0.2, gaps 0.05 and 0.15, E2E 0.5, TPOT 0.1
   return {.last_s = 0.5, .text_s = {0.2, 0.25, 0.4}, .usage = AnswerUsage{.completion_tokens = 4}};
 }
 
@@ -30,7 +30,7 @@ TEST(SloTest, RefusesWhatIsNoLimit) {
 }
 
 TEST(SloTest, EachMetricIsHeldToItsLimit) {
-  const RequestRecord record = Record();
+  const LoadRecord record = Record();
   EXPECT_TRUE(Keeps(record, *ParseSlo("ttft:201,tpot:101,itl:151,e2e:501")));
   for (const char* text : {"ttft:199", "tpot:99", "itl:149", "e2e:499"}) {
     EXPECT_FALSE(Keeps(record, *ParseSlo(text))) << text;
@@ -39,11 +39,11 @@ TEST(SloTest, EachMetricIsHeldToItsLimit) {
 }
 
 TEST(SloTest, FailuresKeepNothingAndWhatIsNotThereKeepsAll) {
-  RequestRecord record = Record();
+  LoadRecord record = Record();
   record.error_kind = "timeout";
   EXPECT_FALSE(Keeps(record, Slo()));
   EXPECT_FALSE(Keeps(record, (*ParseSlo("ttft:1000"))[0]));
-  RequestRecord one = Record();
+  LoadRecord one = Record();
   one.usage->completion_tokens = 1;
   EXPECT_TRUE(Keeps(one, *ParseSlo("tpot:0.001")));
 }

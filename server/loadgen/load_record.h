@@ -1,4 +1,4 @@
-// RequestRecord: what one request of a load came to, as its client saw it. Plain data.
+// LoadRecord: what one request of a load came to, as its client saw it. Plain data.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ struct AnswerUsage {
 };
 
 // Times in seconds since the run began.
-struct RequestRecord {
+struct LoadRecord {
   double due_s = 0;    // when an open loop meant to send it
   double sent_s = 0;   // when it was sent, before a connection was made for it, if one was needed
   double last_s = 0;   // arrival of the last chunk that belongs to a choice
