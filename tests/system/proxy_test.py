@@ -89,8 +89,8 @@ def test_servers_may_die_return_and_drain(program, tmp_path, api):
         load = Load(proxy.url, proxy.grpc_target, api)
         with load:
             load.wait_for(30)
-            for server in (first, second):
-                assert server.metric("runahead_requests_finished_total") > 10, "both serve"
+            for server in (first, second):  # the slower one may take its time
+                wait_until(lambda: server.metric("runahead_requests_finished_total") > 10 or load.failures, "both serve")
             wait_until(lambda: running(first) >= 3, "busy")
             first.process.kill()
             first.process.wait()
