@@ -47,8 +47,8 @@ function(runahead_test)
   set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 600)
 endfunction()
 
-# Compiling the tests is most of a clean build, and two thirds of that went into parsing GoogleTest and optimising code
-# that runs once: the tests' own sources are not optimised (what they test is), and their common headers are parsed once.
+# A test's source took 10 s of processor time, nearly all of it parsing GoogleTest and optimising code that runs once, and
+# takes 4 to 7: the tests' own sources are not optimised (what they test is), and their common headers are parsed once.
 function(runahead_compile_tests_fast target)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     return()
