@@ -13,6 +13,7 @@
 #include "kernels/check_args.h"
 #include "kernels/cuda/block_reduce.cuh"
 #include "kernels/cuda/dispatch.h"
+#include "kernels/cuda/host_values.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/half.h"
 #include "kernels/cuda/primitives/launch.h"
@@ -82,20 +83,6 @@ class PlainLinearWeight final : public LinearWeight {
   DeviceBuffer values_;  // [N, K]
   DeviceBuffer bias_;    // [N] f32, zeros where there is none
 };
-
-float FloatAt(const TensorView& view, int64_t i) {
-  switch (view.dtype) {
-    case DType::kF32:
-      return static_cast<const float*>(view.data)[i];
-    case DType::kBF16:
-      return runahead::ToFloat(static_cast<const BFloat16*>(view.data)[i]);
-    case DType::kF16:
-      return runahead::ToFloat(static_cast<const Float16*>(view.data)[i]);
-    default:
-      RA_CHECK(false, "a float dtype");
-      return 0;
-  }
-}
 
 // One row at a time, in the weight's type.
 template <typename T>
