@@ -1,9 +1,9 @@
 # runahead_library(NAME <folder> SRCS <a.cc ..> DEPS <targets ..> [PRIVATE_DEPS <targets ..>]
-#                  [TESTS <a_test.cc ..>] [TEST_DEPS <targets ..>])
+#                  [TESTS <a_test.cc ..>] [TEST_DEPS <targets ..>] [THREADED <filter>])
 # declares the library runahead_<NAME> of the current folder, and, from tests/<folder>/, one test
-# program <NAME>_tests. Without SRCS it is a header-only library.
+# program <NAME>_tests (THREADED: see runahead_test). Without SRCS it is a header-only library.
 function(runahead_library)
-  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;PRIVATE_DEPS;TESTS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;THREADED" "SRCS;DEPS;PRIVATE_DEPS;TESTS;TEST_DEPS" ${ARGN})
   set(target runahead_${ARG_NAME})
   if(ARG_SRCS)
     add_library(${target} STATIC ${ARG_SRCS})
@@ -13,17 +13,21 @@ function(runahead_library)
     target_link_libraries(${target} INTERFACE runahead_options ${ARG_DEPS})
   endif()
   if(ARG_TESTS AND RUNAHEAD_TESTS)
-    runahead_test(NAME ${ARG_NAME}_tests SRCS ${ARG_TESTS} DEPS ${target} ${ARG_TEST_DEPS})
+    runahead_test(NAME ${ARG_NAME}_tests SRCS ${ARG_TESTS} DEPS ${target} ${ARG_TEST_DEPS} THREADED ${ARG_THREADED})
   endif()
 endfunction()
 
-# runahead_test(NAME <program> SRCS <a_test.cc ..> DEPS <targets ..>): one GoogleTest program and
-# one ctest entry. Sources are looked up under tests/<current folder>/.
+# runahead_test(NAME <program> SRCS <a_test.cc ..> DEPS <targets ..> [THREADED <filter>]): one GoogleTest program
+# and one ctest entry. Sources are looked up under tests/<current folder>/. THREADED selects, as GoogleTest's filters do,
+# the tests that start a thread, or is NONE; the thread sanitizer, ten times slower, then runs only those.
 function(runahead_test)
   if(NOT RUNAHEAD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;THREADED" "SRCS;DEPS" ${ARGN})
+  if(RUNAHEAD_SANITIZE STREQUAL "thread" AND ARG_THREADED STREQUAL "NONE")
+    return()
+  endif()
   file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   if(NOT folder MATCHES "^tests")
     set(folder tests/${folder})
@@ -43,8 +47,13 @@ function(runahead_test)
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} runahead_source_dir runahead_options GTest::gmock
                         GTest::gtest_main)
   runahead_compile_tests_fast(${ARG_NAME})
-  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 600)
+  set(filter)
+  if(ARG_THREADED AND RUNAHEAD_SANITIZE STREQUAL "thread")
+    set(filter --gtest_filter=${ARG_THREADED})
+  endif()
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} --gtest_brief=1 ${filter} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  # Sanitizers cost ten times, and a slow machine twice that again.
+  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT $<IF:$<BOOL:${RUNAHEAD_SANITIZE}>,1500,600>)
 endfunction()
 
 # A test's source took 10 s of processor time, nearly all of it parsing GoogleTest and optimising code that runs once, and

@@ -140,7 +140,7 @@ TEST_P(BatchInvarianceTest, RowOpsDoNotSeeTheirBatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, BatchInvarianceTest, testing::ValuesIn(CpuIsaNames()),
+INSTANTIATE_TEST_SUITE_P(Isas, BatchInvarianceTest, testing::ValuesIn(TestedIsas()),
                          [](const auto& isa_info) { return isa_info.param; });
 
 }  // namespace

@@ -32,8 +32,9 @@ struct BackendCase {
   }
 };
 
-// The reference, and the cpu backend at every instruction set of this machine with one and with
-// three threads.
+// The instruction sets of this machine.
+std::vector<std::string> TestedIsas();
+// The reference, and the cpu backend at each of those with one and with three threads.
 std::vector<BackendCase> HostBackends();
 // Those, and the CUDA backend on its emulator where this build has that (name "cuda_emulated").
 std::vector<BackendCase> AllBackends();
