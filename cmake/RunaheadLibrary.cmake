@@ -8,6 +8,12 @@ function(runahead_library)
   if(ARG_SRCS)
     add_library(${target} STATIC ${ARG_SRCS})
     target_link_libraries(${target} PUBLIC runahead_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+    file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+    if(RUNAHEAD_UNITY AND NOT folder MATCHES "^(kernels|tests)")  # kernels have compile options of their own
+      set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+      # It takes a source that is included for a header.
+      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+    endif()
   else()
     add_library(${target} INTERFACE)
     target_link_libraries(${target} INTERFACE runahead_options ${ARG_DEPS})

@@ -13,7 +13,7 @@ constexpr std::string_view kRegexPrefix = "re:";
 constexpr uint32_t kMaxSteps = 10'000;
 constexpr size_t kMaxPatternBytes = 4096;
 
-Status Refuse(const std::string& pattern, const std::string& why) {
+Status RefusePattern(const std::string& pattern, const std::string& why) {
   return InvalidArgument("the pattern \"" + pattern.substr(0, 200) + "\" " + why);
 }
 
@@ -22,7 +22,7 @@ Status Refuse(const std::string& pattern, const std::string& why) {
 Result<NamePattern> NamePattern::Parse(const std::string& text) {
   NamePattern pattern(text);
   if (!text.starts_with(kRegexPrefix)) return pattern;
-  if (text.size() > kMaxPatternBytes) return Refuse(text, "is longer than 4096 bytes");
+  if (text.size() > kMaxPatternBytes) return RefusePattern(text, "is longer than 4096 bytes");
   const std::string_view expression = std::string_view(text).substr(kRegexPrefix.size());
   int error = 0;
   PCRE2_SIZE at = 0;
@@ -32,8 +32,8 @@ Result<NamePattern> NamePattern::Parse(const std::string& text) {
   if (code == nullptr) {
     std::array<PCRE2_UCHAR, 256> message = {};
     pcre2_get_error_message(error, message.data(), message.size());
-    return Refuse(text, std::string("is no regular expression: ") +
-                            reinterpret_cast<const char*>(message.data()));
+    return RefusePattern(text, std::string("is no regular expression: ") +
+                                   reinterpret_cast<const char*>(message.data()));
   }
   pattern.code_ = std::shared_ptr<const void>(
       code, [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); });
@@ -53,7 +53,7 @@ Result<bool> NamePattern::MatchesName(std::string_view name) const {
                                 match.get(), context.get());
   if (count >= 0) return true;
   if (count == PCRE2_ERROR_NOMATCH) return false;
-  return Refuse(text_, "takes too long to match \"" + std::string(name) + "\"");
+  return RefusePattern(text_, "takes too long to match \"" + std::string(name) + "\"");
 }
 
 }  // namespace runahead

@@ -1,25 +1,15 @@
 #include "server/bench_report.h"
 
-#include <array>
-#include <cstdarg>
-#include <cstdio>
 #include <utility>
+
+#include "server/printed.h"
 
 namespace runahead {
 namespace {
 
-[[gnu::format(printf, 2, 3)]] void Append(std::string& out, const char* format, ...) {
-  std::array<char, 160> line;
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line.data(), line.size(), format, arguments);
-  va_end(arguments);
-  out += line.data();
-}
-
 void AppendRow(std::string& out, const char* name, const Quantiles& q) {
-  Append(out, "  %-8s %10.2f %10.2f %10.2f %10.2f %10.2f\n", name, 1e3 * q.mean, 1e3 * q.p50,
-         1e3 * q.p90, 1e3 * q.p95, 1e3 * q.p99);
+  out += Printed("  %-8s %10.2f %10.2f %10.2f %10.2f %10.2f\n", name, 1e3 * q.mean, 1e3 * q.p50,
+                 1e3 * q.p90, 1e3 * q.p95, 1e3 * q.p99);
 }
 
 }  // namespace
@@ -63,25 +53,24 @@ BenchReport Summarize(const LoadPlan& plan, const LoadResult& result, const Step
 
 std::string ToTable(const BenchReport& r) {
   std::string out;
-  Append(out, "%d requests, %d at a time, %d tokens in, %d out", r.plan.num_requests,
-         r.plan.concurrency, r.plan.input_tokens, r.plan.output_tokens);
-  if (r.plan.shared_prefix > 0) Append(out, ", %d shared", r.plan.shared_prefix);
-  Append(out, "\n  %-8s %10s %10s %10s %10s %10s\n", "ms", "mean", "p50", "p90", "p95", "p99");
+  out += Printed("%d requests, %d at a time, %d tokens in, %d out", r.plan.num_requests,
+                 r.plan.concurrency, r.plan.input_tokens, r.plan.output_tokens);
+  if (r.plan.shared_prefix > 0) out += Printed(", %d shared", r.plan.shared_prefix);
+  out += Printed("\n  %-8s %10s %10s %10s %10s %10s\n", "ms", "mean", "p50", "p90", "p95", "p99");
   AppendRow(out, "TTFT", r.ttft);
   AppendRow(out, "TPOT", r.tpot);
   AppendRow(out, "ITL", r.itl);
   AppendRow(out, "E2E", r.e2e);
-  Append(out, "  %.1f output tok/s, %.1f total tok/s, %.2f requests/s", r.output_tokens_per_second,
-         r.total_tokens_per_second, r.requests_per_second);
-  if (r.ratio_to_one > 0) Append(out, ", %.2fx one at a time", r.ratio_to_one);
-  Append(out, "\n  decode reads %.2f GB/s", r.decode_gb_per_second);
+  out += Printed("  %.1f output tok/s, %.1f total tok/s, %.2f requests/s",
+                 r.output_tokens_per_second, r.total_tokens_per_second, r.requests_per_second);
+  if (r.ratio_to_one > 0) out += Printed(", %.2fx one at a time", r.ratio_to_one);
+  out += Printed("\n  decode reads %.2f GB/s", r.decode_gb_per_second);
   if (r.roofline_gb_per_second > 0) {
-    Append(out, " of %.2f GB/s measured here (%.0f %%)", r.roofline_gb_per_second,
-           100 * r.decode_gb_per_second / r.roofline_gb_per_second);
+    out += Printed(" of %.2f GB/s measured here (%.0f %%)", r.roofline_gb_per_second,
+                   100 * r.decode_gb_per_second / r.roofline_gb_per_second);
   }
   if (r.later_ttft_p50 > 0) {
-    Append(
-        out,
+    out += Printed(
         "\n  TTFT of the first request %.2f ms, p50 of those that found its prefix %.2f ms (%.1fx)",
         1e3 * r.first_ttft, 1e3 * r.later_ttft_p50, r.first_ttft / r.later_ttft_p50);
   }

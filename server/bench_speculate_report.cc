@@ -2,23 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdarg>
-#include <cstdio>
 #include <numeric>
 
 #include "server/bench_report.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {
-
-[[gnu::format(printf, 2, 3)]] void Append(std::string& out, const char* format, ...) {
-  std::array<char, 240> line;
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line.data(), line.size(), format, arguments);
-  va_end(arguments);
-  out += line.data();
-}
 
 bool IsFixed(const SpeculateRow& row) { return row.variant.params.mode == SpeculationMode::kFixed; }
 bool IsAuto(const SpeculateRow& row) { return row.variant.params.mode == SpeculationMode::kAuto; }
@@ -36,7 +26,7 @@ std::string Acceptance(const SpeculateRow& row) {
     const double judged =
         i == 0 ? row.drafted_at[0] : std::min(row.drafted_at[i], row.accepted_at[i - 1]);
     if (judged < 1) break;
-    Append(out, "%s%.2f", i == 0 ? "" : " ", Share(row.accepted_at[i], judged));
+    out += Printed("%s%.2f", i == 0 ? "" : " ", Share(row.accepted_at[i], judged));
   }
   return out.empty() ? "-" : out;
 }
@@ -45,26 +35,28 @@ std::string OverTime(const SpeculateRow& row) {
   std::string out;
   for (size_t i = 0; i < row.steps_over_time.size(); ++i) {
     if (row.steps_over_time[i] == 0) continue;
-    Append(out, "%s%.1f", i == 0 ? "" : ", ", row.drafts_over_time[i] / row.steps_over_time[i]);
+    out += Printed("%s%.1f", i == 0 ? "" : ", ", row.drafts_over_time[i] / row.steps_over_time[i]);
   }
   return out;
 }
 
 void AppendTable(std::string& out, const SpeculateTable& table) {
-  Append(out, "\n**%s, temperature %.1f, batch %d**", table.task.c_str(),
-         static_cast<double>(table.temperature), table.batch);
+  out += Printed("\n**%s, temperature %.1f, batch %d**", table.task.c_str(),
+                 static_cast<double>(table.temperature), table.batch);
   if (const double ratio = RatioToBestFixed(table); ratio > 0) {
-    Append(out, " (auto is %.2f of the best fixed k)", ratio);
+    out += Printed(" (auto is %.2f of the best fixed k)", ratio);
   }
   out +=
       "\n\n| row | tokens/s | of off | accepted by position | mean k (steps 1-16, 17-64, later) | "
       "drafting | verifying | same tokens |\n|---|---|---|---|---|---|---|---|\n";
   for (const SpeculateRow& row : table.rows) {
-    Append(out, "| %s | %.1f | %.2f | %s | ", row.variant.name.c_str(),
-           MedianOf(row.tokens_per_second), RatioToOff(table, row), Acceptance(row).c_str());
-    Append(out, "%s | %.0f %% | %.0f %% | %s |\n", OverTime(row).c_str(),
-           100 * Share(row.draft_seconds, row.wall_seconds),
-           100 * Share(row.verify_seconds, row.wall_seconds), row.says_the_same ? "yes" : "NO");
+    out +=
+        Printed("| %s | %.1f | %.2f | %s | ", row.variant.name.c_str(),
+                MedianOf(row.tokens_per_second), RatioToOff(table, row), Acceptance(row).c_str());
+    out += Printed("%s | %.0f %% | %.0f %% | %s |\n", OverTime(row).c_str(),
+                   100 * Share(row.draft_seconds, row.wall_seconds),
+                   100 * Share(row.verify_seconds, row.wall_seconds),
+                   row.says_the_same ? "yes" : "NO");
   }
 }
 
@@ -76,14 +68,14 @@ void AppendSummary(std::string& out, const std::vector<SpeculateTable>& tables) 
   for (const SpeculateTable& table : tables) {
     for (const SpeculateRow& row : table.rows) {
       if (!IsAuto(row)) continue;
-      Append(out, "| %s%s%s | %.1f | %d | %.1f | %.1f | %.2f | ", table.task.c_str(),
-             row.variant.name == "auto" ? "" : ", ",
-             row.variant.name == "auto" ? "" : row.variant.name.c_str(),
-             static_cast<double>(table.temperature), table.batch,
-             MedianOf(table.rows.front().tokens_per_second), MedianOf(row.tokens_per_second),
-             RatioToOff(table, row));
+      out += Printed("| %s%s%s | %.1f | %d | %.1f | %.1f | %.2f | ", table.task.c_str(),
+                     row.variant.name == "auto" ? "" : ", ",
+                     row.variant.name == "auto" ? "" : row.variant.name.c_str(),
+                     static_cast<double>(table.temperature), table.batch,
+                     MedianOf(table.rows.front().tokens_per_second),
+                     MedianOf(row.tokens_per_second), RatioToOff(table, row));
       const double ratio = RatioToBestFixed(table);
-      Append(out, ratio > 0 ? "%.2f |\n" : "- |\n", ratio);
+      out += Printed(ratio > 0 ? "%.2f |\n" : "- |\n", ratio);
     }
   }
 }

@@ -8,17 +8,17 @@ runahead_library(
         progress_bar_test.cc units_test.cc)
 
 runahead_library(
-  NAME quantiles
-  SRCS quantiles.cc
+  NAME report_text
+  SRCS printed.cc quantiles.cc
   DEPS nlohmann_json::nlohmann_json)
 
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
   NAME bench_load
   SRCS bench_load.cc bench_report.cc bench_speculate_report.cc bench_steps.cc
-  DEPS runahead_engine runahead_quantiles nlohmann_json::nlohmann_json
+  DEPS runahead_engine runahead_report_text nlohmann_json::nlohmann_json
   TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc bench_steps_test.cc
-        quantiles_test.cc)
+        printed_test.cc quantiles_test.cc)
 
 # The binary's commands but `serve`.
 runahead_library(

@@ -12,8 +12,7 @@ namespace {
 // Quoted, with what cannot be seen escaped.
 std::string Show(const std::optional<std::string>& token) {
   if (!token) return "no token";
-  using Json = nlohmann::json;
-  return Json(*token).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return nlohmann::json(*token).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ std::vector<double> TokenBounds(const HistogramCounts& counts, int max_context) 
   return bounds;
 }
 
-void AddRequests(const MetricsSnapshot& s, const MetricLabels& labels, MetricFamilies& out) {
+void AddVllmRequests(const MetricsSnapshot& s, const MetricLabels& labels, MetricFamilies& out) {
   const auto total = [](const auto& counts) {
     return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
   };
@@ -49,7 +49,7 @@ void AddRequests(const MetricsSnapshot& s, const MetricLabels& labels, MetricFam
               s.rejected[static_cast<size_t>(RejectReason::kQueueFull)]);
 }
 
-void AddTokens(const MetricsSnapshot& s, const MetricLabels& labels, MetricFamilies& out) {
+void AddVllmTokens(const MetricsSnapshot& s, const MetricLabels& labels, MetricFamilies& out) {
   out.Counter(vllm_metric::kPreemptions, labels, s.preemptions);
   out.Counter(vllm_metric::kPrefixQueries, labels, s.prefix_query_tokens);
   out.Counter(vllm_metric::kPrefixHits, labels, s.prefix_hit_tokens);
@@ -132,8 +132,8 @@ void AddVllmMetrics(const MetricsSnapshot& counts, const VllmModelInfo& model,
                     MetricFamilies& out) {
   const std::string engine = std::to_string(model.engine);
   const MetricLabels labels = WithLabel(WithLabel({}, "model_name", model.name), "engine", engine);
-  AddRequests(counts, labels, out);
-  AddTokens(counts, labels, out);
+  AddVllmRequests(counts, labels, out);
+  AddVllmTokens(counts, labels, out);
   AddDrafts(counts, labels, out);
   AddHistograms(counts, model.max_context, labels, out);
   out.Gauge(vllm_metric::kUsage, labels, counts.Utilization());

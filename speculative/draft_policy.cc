@@ -10,8 +10,6 @@ namespace {
 
 constexpr int kProvenTrials = 12;  // of a drafter, before its rate is believed
 constexpr float kLeastSurvival = 0.03F;
-// A draft model that lags behind by more is caught up only where that is expected to pay.
-constexpr int kSmallGap = 32;
 constexpr int kMaxCatchUp = 1024;       // tokens in one step, so that nobody waits long for another
 constexpr int kExpectedLeft = 128;      // tokens a sequence is expected to emit still, if it may
 constexpr double kCatchUpReturn = 1.5;  // expected, per second of catching up
@@ -22,8 +20,7 @@ constexpr double kGainToGoOn = 1.01;
 constexpr double kWaitingShare = 1.0;  // of what steps take longer for who drafts nothing
 constexpr double kPriceStep = 0.25;    // of the running mean of a token's price
 constexpr int kProbeDrafts = 2;
-constexpr int kFirstProbeInterval = 16;  // steps
-constexpr int kOnProbeInterval = 48;     // of sequences left out while others draft
+constexpr int kOnProbeInterval = 48;  // of sequences left out while others draft
 constexpr int kDeeperProbeInterval = 24;
 constexpr double kProbeCredit = 0.25;     // share of the ledger's credit that a probe may cost
 constexpr double kPlainShare = 0.01;      // of steps may be without drafts only to measure them

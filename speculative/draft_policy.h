@@ -68,6 +68,10 @@ struct StepOutcome {
   std::span<const DraftPass> passes = {};    // of the draft model, catching up included
 };
 
+// A draft model that lags behind by more tokens is caught up only where that is expected to pay.
+inline constexpr int kSmallGap = 32;
+inline constexpr int kFirstProbeInterval = 16;  // steps
+
 class DraftPolicy {
  public:
   explicit DraftPolicy(const CostModel& costs);

@@ -8,15 +8,13 @@ namespace runahead {
 namespace {
 
 constexpr double kSurprising = 0.25;  // rate below which an accepted draft is a surprise
-constexpr int kKnownTrials = 4;       // passes after which a prediction is taken at its word
+constexpr int kKnownPasses = 4;       // passes after which a prediction is taken at its word
 constexpr double kMostSurprise = 2;  // times a prediction; a pass that takes longer was interrupted
 constexpr double kUnexpected = 0.13;       // off a prediction by more: the machine may have changed
 constexpr double kCandourStep = 1.0 / 64;  // of the running means of what was promised and came
 constexpr double kForgiveness = 1.0 / 128;  // a step without drafts
 constexpr double kLeastCandour = 0.7;
-constexpr int kFirstProbeInterval = 16;  // steps
 constexpr int kLastProbeInterval = 2048;
-constexpr int kSmallGap = 32;
 
 }  // namespace
 
@@ -82,7 +80,7 @@ void DraftPolicy::Book(const StepOutcome& outcome) {
   // same to one without drafts; only where a prediction is well founded can that be told apart from
   // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
   const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
-  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
+  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownPasses;
   const double weather =
       is_known || has_prefill ? std::clamp(seconds / predicted, 1.0 / 3, 5.0) : 1;
   const double saved = plain * weather * (1 + static_cast<double>(num_extra) / num_sequences);
@@ -129,7 +127,7 @@ DraftPolicy::PassSeconds DraftPolicy::PassSecondsOf(const StepOutcome& outcome,
 }
 
 void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
-  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownTrials;
+  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownPasses;
   if (is_known) {
     const double ratio =
         Seconds(outcome.target) / costs_.TargetSeconds(outcome.num_rows, outcome.num_context);

@@ -2,8 +2,8 @@
 
 #include "server/loadgen/load_plots.h"
 #include "server/loadgen/load_style.h"
-#include "server/loadgen/printed.h"
 #include "server/loadgen/svg_plot.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "server/loadgen/printed.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {

@@ -1,6 +1,6 @@
 #include "server/loadgen/load_progress.h"
 
-#include "server/loadgen/printed.h"
+#include "server/printed.h"
 
 namespace runahead {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "server/loadgen/printed.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {

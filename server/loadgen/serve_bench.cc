@@ -20,8 +20,8 @@
 #include "server/loadgen/load_progress.h"
 #include "server/loadgen/load_prompts.h"
 #include "server/loadgen/load_table.h"
-#include "server/loadgen/printed.h"
 #include "server/loadgen/token_count.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "server/loadgen/printed.h"
+#include "server/printed.h"
 
 namespace runahead {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/loadgen/printed.h"
+#include "server/printed.h"
 
 #include "gtest/gtest.h"
 
