@@ -16,7 +16,7 @@
 //
 // Roofline: N K bytes of codes, M K of x once per 64 outputs from L2, 2 M N K operations; a block
 // of 64 rows does 64 operations a byte from L2. Bandwidth-bound up to some 100 rows. Not measured:
-// no GPU yet. wgmma for many rows on sm_90a is not written.
+// no GPU yet. Many rows on sm_90a are int8_wgmma_linear.cu's.
 #include "kernels/check_args.h"
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/int8_linear.cuh"
@@ -35,6 +35,9 @@ namespace {
 constexpr int kOutputs = 64;  // of a block
 constexpr int kPanels = kOutputs / kInt8PanelRows;
 constexpr int64_t kMaxK = 131072;  // 128 * 128 * K < 2^31
+// From how many rows on wgmma multiplies, which makes 128 at a time; by arithmetic, not measured.
+constexpr int kWgmmaRows = 128;
+constexpr int kWgmmaCapability = 90;  // no other has it
 
 template <int kBlocks, int kDepth>
 struct Shape {
@@ -156,10 +159,11 @@ void AllowShapes() {
 
 }  // namespace
 
-void AllowInt8Linear() {
+void AllowInt8Linear(const DeviceProperties& device) {
   AllowShapes<float>();
   AllowShapes<BFloat16>();
   AllowInt8Bf16Linear();
+  if (device.compute_capability == kWgmmaCapability) AllowInt8WgmmaLinear();
 }
 
 void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context) {
@@ -177,6 +181,10 @@ void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& con
   params.padded_n = static_cast<int>(weight.layout().padded_n);
   params.padded_k = static_cast<int>(weight.layout().padded_k);
   if (params.y.num_rows == 0) return;
+  if (params.y.num_rows >= kWgmmaRows &&
+      context.runtime.properties().compute_capability == kWgmmaCapability) {
+    return Int8WgmmaLinear(params, args.y.dtype, context.stream());
+  }
   WithActivation(args.y.dtype, [&](auto y) {
     if (params.y.num_rows > 16) {
       LaunchShape<Many, decltype(y)>(params, context.stream());

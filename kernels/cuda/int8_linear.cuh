@@ -27,4 +27,8 @@ RA_DEVICE float OutputOfCodes(const Int8LinearParams& params, float scale, int o
   return static_cast<float>(sum) * (params.scales[output] * scale) + params.bias[output];
 }
 
+// Many rows on sm_90a (int8_wgmma_linear.cu).
+void AllowInt8WgmmaLinear();  // once, before the first
+void Int8WgmmaLinear(const Int8LinearParams& params, DType y_dtype, Stream stream);
+
 }  // namespace runahead::RA_CUDA

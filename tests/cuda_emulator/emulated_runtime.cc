@@ -31,9 +31,9 @@ class EmulatedGraph final : public Graph {
 
 class EmulatedRuntime final : public DeviceRuntime {
  public:
-  EmulatedRuntime() {
+  explicit EmulatedRuntime(int compute_capability) {
     properties_.name = "emulated device";
-    properties_.compute_capability = 90;
+    properties_.compute_capability = compute_capability;
     // Few, so that shares of work are uneven.
     properties_.num_multiprocessors = 3;
     properties_.memory_bytes = int64_t{1} << 30;
@@ -88,8 +88,9 @@ class EmulatedRuntime final : public DeviceRuntime {
 }  // namespace
 }  // namespace cuda_emulated
 
-std::unique_ptr<Backend> MakeEmulatedCudaBackend() {
-  return cuda_emulated::MakeBackend(std::make_unique<cuda_emulated::EmulatedRuntime>());
+std::unique_ptr<Backend> MakeEmulatedCudaBackend(int compute_capability) {
+  return cuda_emulated::MakeBackend(
+      std::make_unique<cuda_emulated::EmulatedRuntime>(compute_capability));
 }
 
 }  // namespace runahead

@@ -8,7 +8,8 @@
 namespace runahead {
 
 // The CUDA backend, its kernels run by the emulator. What is enqueued runs when someone waits;
-// memory is bounded to the byte.
-std::unique_ptr<Backend> MakeEmulatedCudaBackend();
+// memory is bounded to the byte. The device says that it is of compute capability 9.0, or of
+// another.
+std::unique_ptr<Backend> MakeEmulatedCudaBackend(int compute_capability = 90);
 
 }  // namespace runahead
