@@ -34,9 +34,7 @@ namespace {
 
 constexpr int kOutputs = 64;  // of a block
 constexpr int kPanels = kOutputs / kInt8PanelRows;
-constexpr int64_t kMaxK = 131072;  // 128 * 128 * K < 2^31
-// From how many rows on wgmma multiplies, which makes 128 at a time; by arithmetic, not measured.
-constexpr int kWgmmaRows = 128;
+constexpr int64_t kMaxK = 131072;     // 128 * 128 * K < 2^31
 constexpr int kWgmmaCapability = 90;  // no other has it
 
 template <int kBlocks, int kDepth>
@@ -151,6 +149,14 @@ void LaunchShape(const Int8LinearParams& params, Stream stream) {
 using Decode = Shape<1, 4>;
 using Many = Shape<4, 2>;
 
+// Whether blocks of wgmma are whole and keep a quarter of the multiprocessors busy, from where on
+// smaller ones lose more in L2 than they gain in number. By arithmetic, not measured.
+bool PrefersWgmma(const LinearOutput& y, const DeviceProperties& device) {
+  if (device.compute_capability != kWgmmaCapability || y.num_rows < kWgmmaRows) return false;
+  const int64_t blocks = int64_t{NumBlocks(y.num_rows, kWgmmaRows)} * NumBlocks(y.n, kWgmmaOutputs);
+  return 4 * blocks >= device.num_multiprocessors;
+}
+
 template <typename Y>
 void AllowShapes() {
   AllowSharedMemory(Int8LinearKernel<Decode, Y>, sizeof(SharedStorage<Decode>));
@@ -181,8 +187,7 @@ void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& con
   params.padded_n = static_cast<int>(weight.layout().padded_n);
   params.padded_k = static_cast<int>(weight.layout().padded_k);
   if (params.y.num_rows == 0) return;
-  if (params.y.num_rows >= kWgmmaRows &&
-      context.runtime.properties().compute_capability == kWgmmaCapability) {
+  if (PrefersWgmma(params.y, context.runtime.properties())) {
     return Int8WgmmaLinear(params, args.y.dtype, context.stream());
   }
   WithActivation(args.y.dtype, [&](auto y) {

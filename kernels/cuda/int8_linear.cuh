@@ -27,7 +27,9 @@ RA_DEVICE float OutputOfCodes(const Int8LinearParams& params, float scale, int o
   return static_cast<float>(sum) * (params.scales[output] * scale) + params.bias[output];
 }
 
-// Many rows on sm_90a (int8_wgmma_linear.cu).
+// Many rows on sm_90a (int8_wgmma_linear.cu), in blocks of so many rows and outputs.
+inline constexpr int kWgmmaRows = 128;
+inline constexpr int kWgmmaOutputs = 256;
 void AllowInt8WgmmaLinear();  // once, before the first
 void Int8WgmmaLinear(const Int8LinearParams& params, DType y_dtype, Stream stream);
 

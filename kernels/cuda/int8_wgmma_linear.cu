@@ -36,12 +36,13 @@ namespace {
 constexpr int kGroup = 4 * kWarp;  // a warpgroup
 constexpr int kConsumers = 2;      // warpgroups
 constexpr int kThreads = kGroup * (1 + kConsumers);
-constexpr int kRows = 64 * kConsumers;
-constexpr int kOutputs = 256;
+constexpr int kRows = kWgmmaRows;
+constexpr int kOutputs = kWgmmaOutputs;
 constexpr int kColumns = 128;  // of a stage
 constexpr int kStages = 4;
 constexpr int kPanels = kOutputs / kInt8PanelRows;
 constexpr int kPanelBytes = kInt8PanelRows * kColumns;
+static_assert(kRows == 64 * kConsumers, "a warpgroup has 64 rows");
 static_assert(kPanels == kWarp, "a lane copies a panel");
 static_assert(kColumns == 128, "a row of x is one row of the swizzle's pattern");
 

@@ -36,8 +36,10 @@ class Int8WgmmaLinearTest : public testing::Test {
     ASSERT_TRUE(with.bytes() == without.bytes()) << rows << " x " << n << " x " << k;
   }
 
-  std::unique_ptr<Backend> sm_80_ = MakeStagedBackend(MakeEmulatedCudaBackend(80));
-  std::unique_ptr<Backend> sm_90_ = MakeStagedBackend(MakeEmulatedCudaBackend(90));
+  std::unique_ptr<Backend> sm_80_ =
+      MakeStagedBackend(MakeEmulatedCudaBackend({.compute_capability = 80}));
+  std::unique_ptr<Backend> sm_90_ =
+      MakeStagedBackend(MakeEmulatedCudaBackend({.compute_capability = 90}));
 };
 
 // Fewer stages than the ring has, as many, more, and more than twice as many.
@@ -58,11 +60,15 @@ TEST_F(Int8WgmmaLinearTest, EqualsTheOtherKernelWhereverRowsBegin) {
   Check(128, 41, 128, DType::kF32, 0);
 }
 
-TEST_F(Int8WgmmaLinearTest, ManyRowsAlone) {
+// Not for fewer rows than a block has, nor where most multiprocessors would have no block.
+TEST_F(Int8WgmmaLinearTest, ManyRowsOfManyOutputsAlone) {
   std::mt19937 rng(1);
   Int8Matrix w(40, 160, rng);
   QuantizedRows x(128, 160, rng);
   Run(*sm_90_, w, x, 0, 127, DType::kF32, 40);
+  EXPECT_LT(emulator::LastLaunch().block.x, kWgmmaThreads);
+  const auto wide = MakeStagedBackend(MakeEmulatedCudaBackend({.num_multiprocessors = 5}));
+  Run(*wide, w, x, 0, 128, DType::kF32, 40);
   EXPECT_LT(emulator::LastLaunch().block.x, kWgmmaThreads);
 }
 
