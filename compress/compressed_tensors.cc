@@ -71,14 +71,16 @@ const char* FormatName(WeightFormat format) {
   return format.type == WeightType::kInt8 ? "int-quantized" : "pack-quantized";
 }
 
-// A linear layer of 8 bits takes inputs of 8 bits, scaled token by token as they come.
+// A linear layer of 8 bits takes inputs of 8 bits, scaled token by token as they come, unless its
+// format keeps them.
 Json Scheme(const std::vector<std::string>& targets, WeightFormat format, bool is_linear) {
   const Json inputs = {{"num_bits", 8},
                        {"type", "int"},
                        {"symmetric", true},
                        {"strategy", "token"},
                        {"dynamic", true}};
-  const bool has_inputs = is_linear && format.type == WeightType::kInt8;
+  const bool has_inputs =
+      is_linear && format.type == WeightType::kInt8 && !format.keeps_activations;
   return {{"targets", targets},
           {"weights", WeightArgs(format)},
           {"input_activations", has_inputs ? inputs : Json()},

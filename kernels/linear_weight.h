@@ -16,19 +16,29 @@ struct WeightFormat {
   // kInt4: 32, 64 or 128 elements of K share a scale. Else 0: kInt8 has one scale an output.
   int group = 0;
   bool has_zero_points = false;  // kInt4 alone: one a group
+  // kInt8 alone: rows stay in 16 bits (W8A16) where the backend has such kernels (CUDA); elsewhere,
+  // and without it, they are quantized by row (W8A8).
+  bool keeps_activations = false;
 
   bool operator==(const WeightFormat&) const = default;
+  // Whether a matrix quantized for `other` serves this format as it is.
+  bool HasCodesOf(WeightFormat other) const {
+    other.keeps_activations = keeps_activations;
+    return *this == other;
+  }
   bool is_quantized() const { return type == WeightType::kInt8 || type == WeightType::kInt4; }
 
   static const WeightFormat kF32;
   static const WeightFormat kBF16;
   static const WeightFormat kInt8;
+  static const WeightFormat kInt8A16;
   static const WeightFormat kInt4;  // groups of 128, symmetric
 };
-inline constexpr WeightFormat WeightFormat::kF32{WeightType::kF32, 0, false};
-inline constexpr WeightFormat WeightFormat::kBF16{WeightType::kBF16, 0, false};
-inline constexpr WeightFormat WeightFormat::kInt8{WeightType::kInt8, 0, false};
-inline constexpr WeightFormat WeightFormat::kInt4{WeightType::kInt4, 128, false};
+inline constexpr WeightFormat WeightFormat::kF32{WeightType::kF32, 0, false, false};
+inline constexpr WeightFormat WeightFormat::kBF16{WeightType::kBF16, 0, false, false};
+inline constexpr WeightFormat WeightFormat::kInt8{WeightType::kInt8, 0, false, false};
+inline constexpr WeightFormat WeightFormat::kInt8A16{WeightType::kInt8, 0, false, true};
+inline constexpr WeightFormat WeightFormat::kInt4{WeightType::kInt4, 128, false, false};
 
 // A quantized W[N, K] in the canonical form of its format, which is also how compressed-tensors
 // stores it:

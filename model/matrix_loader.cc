@@ -15,7 +15,7 @@ Result<LoadedMatrix> LoadedMatrix::Fetch(WeightSource& source, const std::string
     return matrix;
   }
   const HostQuantized& stored = *matrix.stored_;
-  if (stored.format == format) {
+  if (stored.format.HasCodesOf(format)) {
     matrix.quantized_ = stored.matrix;
     return matrix;
   }

@@ -149,8 +149,10 @@ Result<StoredFormat> ReadWeights(const Args& args, bool has_inputs, std::string 
                                 "-bit weights is not supported; pack-quantized (4 and 8 bits) and "
                                 "int-quantized (8 bits) are");
   }
-  StoredFormat stored = {
-      .is_packed = format == kPacked, .num_bits = bits, .has_zero_points = !args.is_symmetric()};
+  StoredFormat stored = {.is_packed = format == kPacked,
+                         .num_bits = bits,
+                         .has_zero_points = !args.is_symmetric(),
+                         .keeps_activations = bits == 8 && !has_inputs};
   RA_ASSIGN_OR_RETURN(stored.group, GroupOf(args));
   return stored;
 }
@@ -282,7 +284,7 @@ class Matcher {
 }  // namespace
 
 WeightFormat StoredFormat::weight_format() const {
-  if (num_bits == 8) return WeightFormat::kInt8;
+  if (num_bits == 8) return keeps_activations ? WeightFormat::kInt8A16 : WeightFormat::kInt8;
   const auto* fits = std::find_if(std::begin(kGroups), std::end(kGroups),
                                   [&](int size) { return group <= 0 || group % size == 0; });
   return {WeightType::kInt4, *fits, has_zero_points};
@@ -314,7 +316,9 @@ Result<std::map<std::string, StoredFormat>> QuantizedModules(
   for (const ModuleOfModel& module : modules) {
     Result<std::optional<StoredFormat>> found = matcher.Find(module);
     if (!found.ok()) return Refuse("", found.status().message());
-    if (found->has_value()) quantized.emplace(module.name, **found);
+    if (!found->has_value()) continue;
+    if (module.is_embedding) (*found)->keeps_activations = false;  // it has none
+    quantized.emplace(module.name, **found);
   }
   return quantized;
 }

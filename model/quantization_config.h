@@ -22,6 +22,8 @@ struct StoredFormat {
   // Elements of a row that share a scale, a multiple of 32; 0: the row; -1: the whole tensor.
   int group = 128;
   bool has_zero_points = false;  // 4 bits alone
+  // 8 bits alone: the checkpoint rounds no activations of this module.
+  bool keeps_activations = false;
 
   bool operator==(const StoredFormat&) const = default;
   // 4 bits: the largest group we have that divides the stored one; scales are repeated for it.

@@ -93,7 +93,7 @@ std::string WeightFormatName(WeightFormat format) {
     case WeightType::kBF16:
       return "bf16";
     case WeightType::kInt8:
-      return "int8";
+      return format.keeps_activations ? "int8-a16" : "int8";
     case WeightType::kInt4:
       break;
   }
@@ -103,6 +103,7 @@ std::string WeightFormatName(WeightFormat format) {
 Result<std::optional<WeightFormat>> ParseQuantization(std::string_view name, WeightFormat int4) {
   if (name == "none") return std::optional<WeightFormat>();
   if (name == "int8") return std::optional(WeightFormat::kInt8);
+  if (name == "int8-a16") return std::optional(WeightFormat::kInt8A16);
   if (name == "int4") return std::optional(int4);
   for (const int group : kGroups) {
     for (const bool has_zero_points : {false, true}) {
@@ -110,9 +111,10 @@ Result<std::optional<WeightFormat>> ParseQuantization(std::string_view name, Wei
       if (name == WeightFormatName(format)) return std::optional(format);
     }
   }
-  return InvalidArgument("'" + std::string(name.substr(0, 80)) +
-                         "' is none of none, int8, int4, int4-g128, int4-g64, int4-g32 and, with "
-                         "zero points, int4-g128-zp, int4-g64-zp, int4-g32-zp");
+  return InvalidArgument(
+      "'" + std::string(name.substr(0, 80)) +
+      "' is none of none, int8, int8-a16, int4, int4-g128, int4-g64, int4-g32 and, with "
+      "zero points, int4-g128-zp, int4-g64-zp, int4-g32-zp");
 }
 
 Result<FormatRule> ParseFormatRule(std::string_view text, WeightFormat int4) {

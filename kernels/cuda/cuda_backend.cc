@@ -39,7 +39,7 @@ class CudaBackend final : public Backend {
       return PackInt4(canonical, *runtime_);
     }
     if (canonical.format.type == WeightType::kInt8) {
-      AllowInt8Linear();
+      AllowInt8Linear(runtime_->properties());
       return PackInt8(canonical, *runtime_);
     }
     return PackPlainLinear(canonical, *runtime_);

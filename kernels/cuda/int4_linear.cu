@@ -2,12 +2,8 @@
 // rows.
 //
 // A block of 4 warps makes 16 (or 32) rows x 32 (or 64) outputs. Its warps share out K, not the
-// outputs: warp w has slices w, w + 4, ... of 128 columns. So a code is loaded and widened by one
-// warp alone, and warps meet once, at the end:
-//
-//                 K: | 128 | 128 | 128 | 128 | 128 | ...
-//      x [16, K]       w0    w1    w2    w3    w0            each warp: partial y [16, 64] in F32
-//      W [64, K]       w0    w1    w2    w3    w0            y = ((w0 + w1) + w2) + w3 + bias
+// outputs (warp_slices.cuh): so a code is loaded and widened by one warp alone, and warps meet
+// once, at the end.
 //
 // Stages of 64 columns (half a slice) come in by cp.async, each warp into a ring of its own: codes
 // and scales in the order lanes read them, x by rows. A warp waits for its own copies only; there
@@ -19,7 +15,7 @@
 //               -(128 + zero point) is added in one fused operation
 //   Mma         m16n8k16 into the group's sums
 //   ScaleGroup  at a group's end: sums of codes times x, times the scale, to the warp's sums
-//   Reduce      the warps' sums in ascending order, bias, one rounding at the store
+//   StoreSums   the warps' sums in ascending order, bias, one rounding at the store
 //
 // A weight's product with x is exact (12 bits by 8); sums are F32; the scale multiplies a group's
 // sum. An output's order of summation follows from K and the group alone: only the number of
@@ -32,6 +28,7 @@
 #include <type_traits>
 
 #include "kernels/check_args.h"
+#include "kernels/cuda/bf16_rows.cuh"
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/int4_weight.h"
 #include "kernels/cuda/ops.h"
@@ -43,30 +40,21 @@
 #include "kernels/cuda/primitives/matrix.h"
 #include "kernels/cuda/primitives/memory.h"
 #include "kernels/cuda/primitives/thread.h"
+#include "kernels/cuda/warp_slices.cuh"
 
 namespace runahead::RA_CUDA {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * kWarp;
-constexpr int kSlice = 128;     // columns a warp takes at a time: whole groups
-constexpr int kStageK = 64;     // columns of a stage
-constexpr int kMostGroups = 2;  // of a stage
+constexpr int kMostGroups = 2;  // of a stage; a slice has whole groups
 
 struct Int4LinearParams {
-  const BFloat16* x = nullptr;  // [M, K]
-  int64_t x_stride = 0;
-  bool is_x_aligned = false;  // rows start at multiples of 16 bytes and K is one of 8
+  Bf16Rows x;  // [M, K]
   const Vec16* codes = nullptr;
   const float* scales = nullptr;
   const uint32_t* offsets = nullptr;  // null: symmetric
   const float* bias = nullptr;
-  void* y = nullptr;  // [M, N]
-  int64_t y_stride = 0;
-  int num_rows = 0;
-  int n = 0;
+  LinearOutput y;
   int padded_n = 0;
-  int k = 0;
   int padded_k = 0;
   int group = 0;
 };
@@ -91,47 +79,16 @@ struct Stage {
 template <typename S>
 struct SharedStorage {
   union {
-    Stage<S> stages[kWarps][S::kStages];
-    float sums[kWarps][S::kRows][S::kOutputs + 4];  // when all stages are done with
+    Stage<S> stages[kSliceWarps][S::kStages];
+    SliceSums<float, S::kRows, S::kOutputs> sums;  // when all stages are done with
   };
 };
-
-// The columns of a warp's stage i.
-RA_DEVICE int FirstColumn(int i) {
-  return (WarpIndex() + i / 2 * kWarps) * kSlice + i % 2 * kStageK;
-}
-RA_DEVICE int NumStages(int padded_k) {
-  const int slices = padded_k / kSlice;
-  return slices <= WarpIndex() ? 0 : ((slices - WarpIndex() - 1) / kWarps + 1) * 2;
-}
-
-// x of a stage: 16 bytes at a time, zeros beyond the rows and columns there are.
-template <typename S>
-RA_DEVICE void LoadX(const Int4LinearParams& params, int first_row, int column, Stage<S>& stage) {
-  constexpr int kUnits = kStageK / 8;
-  for (int i = Lane(); i < S::kRows * kUnits; i += kWarp) {
-    const int row = i / kUnits;
-    const int at = column + i % kUnits * 8;
-    BFloat16* to = &stage.x[row][i % kUnits * 8];
-    const bool has_row = first_row + row < params.num_rows;
-    const BFloat16* from = params.x + (has_row ? (first_row + row) * params.x_stride : 0);
-    if (params.is_x_aligned) {
-      const bool exists = has_row && at < params.k;
-      CopyAsync16OrZero(to, from + (exists ? at : 0), exists);
-    } else {
-      for (int j = 0; j < 8; ++j) {
-        to[j] = has_row && at + j < params.k ? from[at + j] : BFloat16{0};
-      }
-    }
-  }
-}
 
 // Starts the copies of the warp's stage i; an empty group beyond its last.
 template <typename S>
 RA_DEVICE void LoadStage(const Int4LinearParams& params, int i, int num_stages, Stage<S>& stage) {
   if (i < num_stages) {
     const int column = FirstColumn(i);
-    const int first_row = BlockX() * S::kRows;
     const int first_output = BlockY() * S::kOutputs;
 #pragma unroll
     for (int panel = 0; panel < S::kPanels; ++panel) {
@@ -157,7 +114,7 @@ RA_DEVICE void LoadStage(const Int4LinearParams& params, int i, int num_stages, 
         CopyAsync16(&stage.offsets[group][output], params.offsets + at);
       }
     }
-    LoadX<S>(params, first_row, column, stage);
+    LoadRows<kStageK>(params.x, BlockX() * S::kRows, column, stage.x);
   }
   CommitAsync();
 }
@@ -172,9 +129,7 @@ RA_DEVICE uint32_t Widen(uint32_t word, uint32_t offset) {
 }
 
 template <typename S>
-struct Sums {
-  float values[S::kRows / 16][S::kOutputs / 8][4];
-};
+using Sums = WarpSums<float, S::kRows, S::kOutputs>;
 
 // Sums of codes times x over the 32 columns of tile `tile`.
 template <typename S>
@@ -231,38 +186,8 @@ RA_DEVICE void ScaleGroup(const Stage<S>& stage, int group, int num_panels, Sums
   }
 }
 
-// The warps' sums in ascending order, and the bias.
 template <typename S, typename Y>
-RA_DEVICE void Reduce(const Int4LinearParams& params, const Sums<S>& total,
-                      SharedStorage<S>& shared) {
-  SyncThreads();  // all stages are done with
-#pragma unroll
-  for (int block = 0; block < S::kRows / 16; ++block) {
-#pragma unroll
-    for (int output = 0; output < S::kOutputs / 8; ++output) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        shared.sums[WarpIndex()][block * 16 + Lane() / 4 + i / 2 * 8]
-                   [output * 8 + Lane() % 4 * 2 + i % 2] = total.values[block][output][i];
-      }
-    }
-  }
-  SyncThreads();
-  for (int i = ThreadX(); i < S::kRows * S::kOutputs; i += kThreads) {
-    const int row = i / S::kOutputs;
-    const int column = i % S::kOutputs;
-    const int64_t t = int64_t{BlockX()} * S::kRows + row;
-    const int output = BlockY() * S::kOutputs + column;
-    if (t >= params.num_rows || output >= params.n) continue;
-    float sum = shared.sums[0][row][column];
-#pragma unroll
-    for (int warp = 1; warp < kWarps; ++warp) sum += shared.sums[warp][row][column];
-    static_cast<Y*>(params.y)[t * params.y_stride + output] = RoundTo<Y>(sum + params.bias[output]);
-  }
-}
-
-template <typename S, typename Y>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kSliceThreads, 1)
     Int4LinearKernel(const __grid_constant__ Int4LinearParams params) {
   auto& shared = *DynamicShared<SharedStorage<S>>();
   auto& stages = shared.stages[WarpIndex()];
@@ -291,16 +216,16 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
   }
   WaitAsync<0>();
-  Reduce<S, Y>(params, total, shared);
+  StoreSums<Y>(params.y, total, shared.sums,
+               [&](int64_t, int output, float sum) { return sum + params.bias[output]; });
 }
 
 template <typename S, typename Y>
 void LaunchShape(const Int4LinearParams& params, Stream stream) {
   static_assert(sizeof(SharedStorage<S>) <= 99 * 1024, "a block of sm_89 has no more");
   Launch(Int4LinearKernel<S, Y>,
-         {.x = (params.num_rows + S::kRows - 1) / S::kRows,
-          .y = (params.n + S::kOutputs - 1) / S::kOutputs},
-         {.x = kThreads}, sizeof(SharedStorage<S>), stream, params);
+         {.x = NumBlocks(params.y.num_rows, S::kRows), .y = NumBlocks(params.y.n, S::kOutputs)},
+         {.x = kSliceThreads}, sizeof(SharedStorage<S>), stream, params);
 }
 
 using Narrow = Shape<1, 32, 4>;  // few outputs: more blocks
@@ -309,8 +234,8 @@ using Many = Shape<2, 64, 3>;
 
 template <typename Y>
 void Dispatch(const Int4LinearParams& params, int multiprocessors, Stream stream) {
-  if (params.num_rows > 16) return LaunchShape<Many, Y>(params, stream);
-  if (params.n < 64 * 2 * multiprocessors) return LaunchShape<Narrow, Y>(params, stream);
+  if (params.y.num_rows > 16) return LaunchShape<Many, Y>(params, stream);
+  if (params.y.n < 64 * 2 * multiprocessors) return LaunchShape<Narrow, Y>(params, stream);
   LaunchShape<Decode, Y>(params, stream);
 }
 
@@ -332,23 +257,16 @@ void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& con
   CheckArgs(args);
   const Int4Layout& layout = weight.layout();
   Int4LinearParams params;
-  params.x = static_cast<const BFloat16*>(args.x.data);
-  params.x_stride = args.x.row_stride;
-  params.is_x_aligned = args.x.row_stride % 8 == 0 && weight.k() % 8 == 0 &&
-                        reinterpret_cast<uintptr_t>(args.x.data) % 16 == 0;
+  params.x = MakeBf16Rows(args.x);
   params.codes = reinterpret_cast<const Vec16*>(weight.codes());
   params.scales = weight.scales();
   params.offsets = weight.offsets();
   params.bias = weight.bias();
-  params.y = args.y.data;
-  params.y_stride = args.y.row_stride;
-  params.num_rows = static_cast<int>(args.x.dim(0));
-  params.n = static_cast<int>(weight.n());
+  params.y = MakeLinearOutput(args.y);
   params.padded_n = static_cast<int>(layout.padded_n);
-  params.k = static_cast<int>(weight.k());
   params.padded_k = static_cast<int>(layout.padded_k);
   params.group = weight.format().group;
-  if (params.num_rows == 0) return;
+  if (params.y.num_rows == 0) return;
   const int multiprocessors = context.runtime.properties().num_multiprocessors;
   WithActivation(args.y.dtype,
                  [&](auto y) { Dispatch<decltype(y)>(params, multiprocessors, context.stream()); });

@@ -3,12 +3,12 @@
 // before has made.
 //
 // A block of 4 warps makes 16 (or 64) rows x 64 outputs; its warps share out K in slices of 128
-// columns, as in int4_linear.cu, and each has a ring of its own that cp.async fills: there is no
+// columns (warp_slices.cuh), and each has a ring of its own that cp.async fills: there is no
 // barrier in the main loop.
 //
-//   LoadStage   codes in the order lanes read them, x by rows; 64 columns
+//   LoadStage   codes as they lie in memory, x by rows; 64 columns
 //   Mma         m16n8k32, sums in 32-bit integers: exact to K = 131072, in any order
-//   Store       the warps' sums added; sum * (scale of the output * scale of the row) + bias, one
+//   StoreSums   the warps' sums added; sum * (scale of the output * scale of the row) + bias, one
 //               rounding at the store
 //
 // Integer sums are exact, so an output's bits follow from its row and weight alone. A row that held
@@ -16,13 +16,13 @@
 //
 // Roofline: N K bytes of codes, M K of x once per 64 outputs from L2, 2 M N K operations; a block
 // of 64 rows does 64 operations a byte from L2. Bandwidth-bound up to some 100 rows. Not measured:
-// no GPU yet. wgmma for many rows on sm_90a is not written.
+// no GPU yet. Many rows on sm_90a are int8_wgmma_linear.cu's.
 #include "kernels/check_args.h"
 #include "kernels/cuda/dispatch.h"
+#include "kernels/cuda/int8_linear.cuh"
 #include "kernels/cuda/int8_weight.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/async_copy.h"
-#include "kernels/cuda/primitives/half.h"
 #include "kernels/cuda/primitives/launch.h"
 #include "kernels/cuda/primitives/matrix.h"
 #include "kernels/cuda/primitives/memory.h"
@@ -32,28 +32,10 @@
 namespace runahead::RA_CUDA {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * kWarp;
-constexpr int kSlice = 128;   // columns a warp takes at a time
-constexpr int kStageK = 64;   // columns of a stage
 constexpr int kOutputs = 64;  // of a block
-constexpr int kPanels = kOutputs / 16;
-constexpr int64_t kMaxK = 131072;  // 128 * 128 * K < 2^31
-
-struct Int8LinearParams {
-  const int8_t* x = nullptr;  // [M] quantized rows
-  int64_t x_stride = 0;       // bytes
-  int64_t scales_at = 0;      // of a row's scale, in bytes
-  const Vec16* codes = nullptr;
-  const float* scales = nullptr;
-  const float* bias = nullptr;
-  void* y = nullptr;  // [M, N]
-  int64_t y_stride = 0;
-  int num_rows = 0;
-  int n = 0;
-  int padded_n = 0;
-  int padded_k = 0;
-};
+constexpr int kPanels = kOutputs / kInt8PanelRows;
+constexpr int64_t kMaxK = 131072;     // 128 * 128 * K < 2^31
+constexpr int kWgmmaCapability = 90;  // no other has it
 
 template <int kBlocks, int kDepth>
 struct Shape {
@@ -63,26 +45,17 @@ struct Shape {
 
 template <typename S>
 struct Stage {
-  Vec16 codes[kPanels][kStageK / 32][kWarp];
+  Vec16 codes[kPanels][kWarp];  // [8 outputs][16-column blocks][output]
   int8_t x[S::kRows][kStageK + 16];
 };
 
 template <typename S>
 struct SharedStorage {
   union {
-    Stage<S> stages[kWarps][S::kStages];
-    int32_t sums[kWarps][S::kRows][kOutputs + 4];  // when all stages are done with
+    Stage<S> stages[kSliceWarps][S::kStages];
+    SliceSums<int32_t, S::kRows, kOutputs> sums;  // when all stages are done with
   };
 };
-
-// The columns of a warp's stage i.
-RA_DEVICE int FirstColumn(int i) {
-  return (WarpIndex() + i / 2 * kWarps) * kSlice + i % 2 * kStageK;
-}
-RA_DEVICE int NumStages(int padded_k) {
-  const int slices = padded_k / kSlice;
-  return slices <= WarpIndex() ? 0 : ((slices - WarpIndex() - 1) / kWarps + 1) * 2;
-}
 
 // Starts the copies of the warp's stage i; an empty group beyond its last. Rows of x have zeros to
 // a multiple of 128 columns.
@@ -94,17 +67,14 @@ RA_DEVICE void LoadStage(const Int8LinearParams& params, int i, int num_stages, 
 #pragma unroll
     for (int panel = 0; panel < kPanels; ++panel) {
       if (panel >= num_panels) break;
-#pragma unroll
-      for (int tile = 0; tile < kStageK / 32; ++tile) {
-        const int64_t at =
-            int64_t{BlockY() * kPanels + panel} * (params.padded_k / 32) + column / 32 + tile;
-        CopyAsync16(&stage.codes[panel][tile][Lane()], params.codes + at * kWarp + Lane());
-      }
+      const int64_t at =
+          (int64_t{BlockY() * kPanels + panel} * params.padded_k + column) * kInt8PanelRows;
+      CopyAsync16(&stage.codes[panel][Lane()], params.codes + at + Lane() * 16);
     }
     constexpr int kUnits = kStageK / 16;
     for (int j = Lane(); j < S::kRows * kUnits; j += kWarp) {
       const int row = BlockX() * S::kRows + j / kUnits;
-      const bool exists = row < params.num_rows;
+      const bool exists = row < params.y.num_rows;
       const int8_t* from =
           params.x + (exists ? row * params.x_stride : 0) + column + j % kUnits * 16;
       CopyAsync16OrZero(&stage.x[j / kUnits][j % kUnits * 16], from, exists);
@@ -114,74 +84,41 @@ RA_DEVICE void LoadStage(const Int8LinearParams& params, int i, int num_stages, 
 }
 
 template <typename S>
-struct Sums {
-  int32_t values[S::kRows / 16][kOutputs / 8][4];
-};
+using Sums = WarpSums<int32_t, S::kRows, kOutputs>;
 
-// Adds the products of a stage's columns.
+// Adds the products of a stage's columns: two steps of 32.
 template <typename S>
 RA_DEVICE void MmaStage(const Stage<S>& stage, int num_panels, Sums<S>& sums) {
-#pragma unroll
-  for (int tile = 0; tile < kStageK / 32; ++tile) {
-    uint32_t a[S::kRows / 16][4];
-#pragma unroll
-    for (int block = 0; block < S::kRows / 16; ++block) {
-      LoadMatrix4(a[block], &stage.x[block * 16 + Lane() % 16][tile * 32 + Lane() / 16 * 16]);
-    }
-#pragma unroll
-    for (int panel = 0; panel < kPanels; ++panel) {
-      if (panel >= num_panels) break;
-      const Vec16 codes = stage.codes[panel][tile][Lane()];
-      const uint32_t b[2][2] = {{codes.x[0], codes.x[1]}, {codes.x[2], codes.x[3]}};
-#pragma unroll
-      for (int block = 0; block < S::kRows / 16; ++block) {
-        MmaS8(sums.values[block][panel * 2], a[block], b[0]);
-        MmaS8(sums.values[block][panel * 2 + 1], a[block], b[1]);
-      }
-    }
-  }
-}
-
-template <typename S, typename Y>
-RA_DEVICE void Store(const Int8LinearParams& params, const Sums<S>& sums,
-                     SharedStorage<S>& shared) {
-  SyncThreads();  // all stages are done with
+  uint32_t a[S::kRows / 16][2][4];
 #pragma unroll
   for (int block = 0; block < S::kRows / 16; ++block) {
 #pragma unroll
-    for (int output = 0; output < kOutputs / 8; ++output) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        shared.sums[WarpIndex()][block * 16 + Lane() / 4 + i / 2 * 8]
-                   [output * 8 + Lane() % 4 * 2 + i % 2] = sums.values[block][output][i];
-      }
+    for (int step = 0; step < 2; ++step) {
+      LoadMatrix4(a[block][step], &stage.x[block * 16 + Lane() % 16][step * 32 + Lane() / 16 * 16]);
     }
   }
-  SyncThreads();
-  for (int i = ThreadX(); i < S::kRows * kOutputs; i += kThreads) {
-    const int row = i / kOutputs;
-    const int column = i % kOutputs;
-    const int64_t t = int64_t{BlockX()} * S::kRows + row;
-    const int output = BlockY() * kOutputs + column;
-    if (t >= params.num_rows || output >= params.n) continue;
-    int32_t sum = 0;
 #pragma unroll
-    for (int warp = 0; warp < kWarps; ++warp) sum += shared.sums[warp][row][column];
-    const float scale =
-        *reinterpret_cast<const float*>(params.x + t * params.x_stride + params.scales_at);
-    const float y = static_cast<float>(sum) * (params.scales[output] * scale) + params.bias[output];
-    static_cast<Y*>(params.y)[t * params.y_stride + output] = RoundTo<Y>(y);
+  for (int panel = 0; panel < kPanels; ++panel) {
+    if (panel >= num_panels) break;
+    uint32_t codes[4];
+    LoadMatrix4(codes, &stage.codes[panel][Lane()]);
+    const uint32_t b[2][2] = {{codes[0], codes[1]}, {codes[2], codes[3]}};
+#pragma unroll
+    for (int block = 0; block < S::kRows / 16; ++block) {
+      MmaS8(sums.values[block][panel], a[block][0], b[0]);
+      MmaS8(sums.values[block][panel], a[block][1], b[1]);
+    }
   }
 }
 
 template <typename S, typename Y>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kSliceThreads, 1)
     Int8LinearKernel(const __grid_constant__ Int8LinearParams params) {
   auto& shared = *DynamicShared<SharedStorage<S>>();
   auto& stages = shared.stages[WarpIndex()];
   const int num_stages = NumStages(params.padded_k);
   // The last block's may be fewer.
-  const int num_panels = params.padded_n / 16 - BlockY() * kPanels;
+  const int num_panels = params.padded_n / kInt8PanelRows - BlockY() * kPanels;
 #pragma unroll
   for (int i = 0; i < S::kStages - 1; ++i) {
     LoadStage<S>(params, i, num_stages, num_panels, stages[i]);
@@ -196,20 +133,29 @@ __global__ void __launch_bounds__(kThreads, 1)
     MmaStage<S>(stages[i % S::kStages], num_panels, sums);
   }
   WaitAsync<0>();
-  Store<S, Y>(params, sums, shared);
+  StoreSums<Y>(params.y, sums, shared.sums, [&](int64_t t, int output, int32_t sum) {
+    return OutputOfCodes(params, ScaleOfRow(params, t), output, sum);
+  });
 }
 
 template <typename S, typename Y>
 void LaunchShape(const Int8LinearParams& params, Stream stream) {
   static_assert(sizeof(SharedStorage<S>) <= 99 * 1024, "a block of sm_89 has no more");
-  Launch(
-      Int8LinearKernel<S, Y>,
-      {.x = (params.num_rows + S::kRows - 1) / S::kRows, .y = (params.n + kOutputs - 1) / kOutputs},
-      {.x = kThreads}, sizeof(SharedStorage<S>), stream, params);
+  Launch(Int8LinearKernel<S, Y>,
+         {.x = NumBlocks(params.y.num_rows, S::kRows), .y = NumBlocks(params.y.n, kOutputs)},
+         {.x = kSliceThreads}, sizeof(SharedStorage<S>), stream, params);
 }
 
 using Decode = Shape<1, 4>;
 using Many = Shape<4, 2>;
+
+// Whether blocks of wgmma are whole and keep a quarter of the multiprocessors busy, from where on
+// smaller ones lose more in L2 than they gain in number. By arithmetic, not measured.
+bool PrefersWgmma(const LinearOutput& y, const DeviceProperties& device) {
+  if (device.compute_capability != kWgmmaCapability || y.num_rows < kWgmmaRows) return false;
+  const int64_t blocks = int64_t{NumBlocks(y.num_rows, kWgmmaRows)} * NumBlocks(y.n, kWgmmaOutputs);
+  return 4 * blocks >= device.num_multiprocessors;
+}
 
 template <typename Y>
 void AllowShapes() {
@@ -219,30 +165,33 @@ void AllowShapes() {
 
 }  // namespace
 
-void AllowInt8Linear() {
+void AllowInt8Linear(const DeviceProperties& device) {
   AllowShapes<float>();
   AllowShapes<BFloat16>();
+  AllowInt8Bf16Linear();
+  if (device.compute_capability == kWgmmaCapability) AllowInt8WgmmaLinear();
 }
 
 void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context) {
+  if (args.x.dtype == DType::kBF16) return Int8Bf16Linear(args, weight, context);
   CheckArgs(args);
   RA_CHECK_LE(weight.k(), kMaxK);
   Int8LinearParams params;
   params.x = static_cast<const int8_t*>(args.x.data);
   params.x_stride = args.x.row_stride;
   params.scales_at = QuantizedRowLayout(weight.k(), 0).scales_at;
-  params.codes = reinterpret_cast<const Vec16*>(weight.codes());
+  params.codes = reinterpret_cast<const int8_t*>(weight.codes());
   params.scales = weight.scales();
   params.bias = weight.bias();
-  params.y = args.y.data;
-  params.y_stride = args.y.row_stride;
-  params.num_rows = static_cast<int>(args.x.dim(0));
-  params.n = static_cast<int>(weight.n());
+  params.y = MakeLinearOutput(args.y);
   params.padded_n = static_cast<int>(weight.layout().padded_n);
   params.padded_k = static_cast<int>(weight.layout().padded_k);
-  if (params.num_rows == 0) return;
+  if (params.y.num_rows == 0) return;
+  if (PrefersWgmma(params.y, context.runtime.properties())) {
+    return Int8WgmmaLinear(params, args.y.dtype, context.stream());
+  }
   WithActivation(args.y.dtype, [&](auto y) {
-    if (params.num_rows > 16) {
+    if (params.y.num_rows > 16) {
       LaunchShape<Many, decltype(y)>(params, context.stream());
     } else {
       LaunchShape<Decode, decltype(y)>(params, context.stream());

@@ -9,10 +9,8 @@ namespace {
 
 // The byte of code (row, column).
 int64_t ByteOf(const Int8Layout& layout, int64_t row, int64_t column) {
-  const int64_t tile = row / 16 * (layout.padded_k / 32) + column / 32;
-  const int64_t lane = row % 8 * 4 + column % 16 / 4;
-  const int64_t word = row % 16 / 8 * 2 + column % 32 / 16;
-  return tile * kInt8TileBytes + lane * 16 + word * 4 + column % 4;
+  const int64_t panel = row / kInt8PanelRows * layout.padded_k * kInt8PanelRows;
+  return panel + column / 16 * 128 + row % kInt8PanelRows * 16 + column % 16;
 }
 
 int64_t NumOutputs(const HostLinear& canonical) {
@@ -48,8 +46,8 @@ std::vector<char> PackInt8Bytes(const HostLinear& canonical) {
 
 std::unique_ptr<LinearWeight> PackInt8(const HostLinear& canonical, DeviceRuntime& runtime) {
   const std::vector<char> bytes = PackInt8Bytes(canonical);
-  auto weight =
-      std::make_unique<Int8Weight>(NumOutputs(canonical), canonical.quantized[0].k, runtime);
+  auto weight = std::make_unique<Int8Weight>(NumOutputs(canonical), canonical.quantized[0].k,
+                                             canonical.format, runtime);
   RA_CHECK_EQ(weight->bytes(), static_cast<int64_t>(bytes.size()));
   runtime.CopyToDevice(weight->codes(), bytes.data(), weight->bytes());
   return weight;

@@ -2,17 +2,17 @@
 //
 // N is padded to 16 outputs, K to 128 columns (as quantized rows are); padding is 0.
 //
-//   codes   [N / 16][K / 32] tiles of 512 bytes: a panel's tiles lie one after the other in K
+//   codes   [N / 8][K / 16][8 outputs][16 columns]: panels of 8 outputs, each one run of bytes
 //
-//           tile: 16 outputs x 32 columns, 16 bytes a lane l (g = l / 4, t = l % 4), the B
-//           registers of mma.m16n8k32 for two blocks of eight outputs:
-//
-//             bytes   0..3            4..7             8..11             12..15
-//             output  g               g                8 + g             8 + g
-//             column  4t .. 4t+3      16+4t ..         4t ..             16+4t ..
+//           | o0 k0..15 | o1 k0..15 | .. | o7 k0..15 | o0 k16..31 | .. | o7 k16..31 | o0 k32..47 |
+//           | -------- 8 rows of 16 bytes: --------- |
+//             a matrix of ldmatrix, a core matrix of wgmma
 //
 //   scales  [N] f32
 //   bias    [N] f32
+//
+// A row of 16 bytes is what ldmatrix hands to a quarter warp, so that the B registers of mma.sync
+// come out of it for INT8 (m16n8k32), and in columns 4t .. 4t+3 a lane for BF16 rows.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 
 namespace runahead::RA_CUDA {
 
-inline constexpr int kInt8TileBytes = 512;
+inline constexpr int kInt8PanelRows = 8;
 
 // The packed extents of an [n, k] weight.
 struct Int8Layout {
@@ -42,13 +42,17 @@ struct Int8Layout {
 
 class Int8Weight final : public LinearWeight {
  public:
-  Int8Weight(int64_t n, int64_t k, DeviceRuntime& runtime)
+  Int8Weight(int64_t n, int64_t k, WeightFormat format, DeviceRuntime& runtime)
       : LinearWeight(n, k),
+        format_(format),
         layout_(n, k),
         memory_(runtime.Allocate(layout_.bytes(), MemoryKind::kDevice)) {}
 
-  // A scale a row: W8A8.
-  InputFormat input_format() const override { return {DType::kI8, 0}; }
+  // W8A8: a scale a row. W8A16: BF16.
+  InputFormat input_format() const override {
+    if (format_.keeps_activations) return {DType::kBF16};
+    return {DType::kI8, 0};
+  }
   int64_t bytes() const override { return memory_.bytes(); }
 
   const Int8Layout& layout() const { return layout_; }
@@ -57,6 +61,7 @@ class Int8Weight final : public LinearWeight {
   float* bias() const { return scales() + layout_.padded_n; }
 
  private:
+  WeightFormat format_;
   Int8Layout layout_;
   DeviceBuffer memory_;  // codes, scales, bias
 };

@@ -43,9 +43,12 @@ class Int4Weight;
 void AllowInt4Linear();  // once, before the first
 void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& context);
 
-// INT8 weights and activations (int8_linear.cu, packed by int8_weight.cc).
+// INT8 weights (packed by int8_weight.cc), activations in their input format.
 class Int8Weight;
-void AllowInt8Linear();  // once, before the first
+void AllowInt8Linear(const DeviceProperties& device);  // once, before the first
 void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
+// BF16 activations (int8_bf16_linear.cu): where Int8Linear goes with them.
+void AllowInt8Bf16Linear();
+void Int8Bf16Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
 
 }  // namespace runahead::RA_CUDA

@@ -34,15 +34,16 @@ OwnedQuantizedMatrix Quantized(int64_t n, int64_t k, WeightFormat format) {
 }
 
 StoredFormat FormOf(WeightFormat format) {
-  if (format.type == WeightType::kInt8) return {false, 8, 0, false};
+  if (format.type == WeightType::kInt8) return {false, 8, 0, false, format.keeps_activations};
   return {true, 4, format.group, format.has_zero_points};
 }
 
 // What is written is read back as the matrix it was, for sizes that fill words and groups or not.
 TEST(CompressedTensorsTest, AreReadBackAsTheyWere) {
   const TestFolder folder;
-  for (const WeightFormat format : {WeightFormat::kInt8, WeightFormat::kInt4, kInt4Zp,
-                                    WeightFormat{WeightType::kInt4, 64, false}}) {
+  for (const WeightFormat format :
+       {WeightFormat::kInt8, WeightFormat::kInt8A16, WeightFormat::kInt4, kInt4Zp,
+        WeightFormat{WeightType::kInt4, 64, false}}) {
     for (const auto& [n, k] : {std::pair<int64_t, int64_t>{8, 128}, {13, 160}, {1, 33}, {9, 70}}) {
       const OwnedQuantizedMatrix matrix = Quantized(n, k, format);
       const std::vector<PlannedTensor> tensors = PlanQuantized("m", n, k, format);

@@ -23,8 +23,9 @@ inline void OnAligned(const void* address, int64_t bytes, Access access, const v
   if (!machine.is_in_kernel()) return;
   const Machine::Inside inside;
   if (reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(bytes) != 0) {
-    machine.Fail(BugKind::kMisaligned,
-                 "misaligned: an access of " + std::to_string(bytes) + " bytes", pc);
+    machine.Report(BugKind::kMisaligned,
+                   "misaligned: an access of " + std::to_string(bytes) + " bytes", pc);
+    machine.Abandon();
   }
   machine.OnAccess(address, bytes, access, pc);
 }

@@ -63,5 +63,48 @@ TEST_F(ClocksTest, KnowledgeIsHandedOnAcrossWarps) {
   }));
 }
 
+// What the agent did is known to who waits for it, and to no one a barrier among threads joins.
+TEST_F(ClocksTest, AsynchronousWorkIsKnownToWhoWaits) {
+  Clocks::Join join;
+  const uint32_t time = clocks_.StartAsync(0, join);
+  clocks_.SyncBlock();
+  EXPECT_FALSE(clocks_.HappenedBefore(clocks_.agent(), time, 0)) << "not even to its issuer";
+  clocks_.LearnAlone(40, join);
+  EXPECT_TRUE(clocks_.HappenedBefore(clocks_.agent(), time, 40));
+  EXPECT_FALSE(clocks_.HappenedBefore(clocks_.agent(), time, 41)) << "one lane has waited";
+  clocks_.SyncWarp(1, 0x0300);
+  EXPECT_TRUE(clocks_.HappenedBefore(clocks_.agent(), time, 41));
+  EXPECT_FALSE(clocks_.HappenedBefore(clocks_.agent(), time, 42));
+  clocks_.SyncWarp(1, ~0u);
+  EXPECT_TRUE(clocks_.HappenedBefore(clocks_.agent(), time, 63));
+  clocks_.SyncBlock();
+  EXPECT_TRUE(clocks_.HappenedBefore(clocks_.agent(), time, 0)) << "handed on";
+}
+
+TEST_F(ClocksTest, AsynchronousWorkTellsWhatItsIssuerKnewThen) {
+  const uint32_t before = clocks_.time(0);
+  Clocks::Join join;
+  clocks_.StartAsync(0, join);
+  const uint32_t after = clocks_.time(0);
+  clocks_.LearnAlone(95, join);
+  EXPECT_TRUE(clocks_.HappenedBefore(0, before, 95));
+  EXPECT_FALSE(clocks_.HappenedBefore(0, after, 95));
+}
+
+TEST_F(ClocksTest, AProxyFenceCoversOnesOwnAndWhatOneKnows) {
+  const uint32_t time = clocks_.time(0);
+  EXPECT_FALSE(clocks_.IsFenced(0, time, 40));
+  clocks_.FenceProxy(40);
+  EXPECT_FALSE(clocks_.IsFenced(0, time, 40)) << "it did not know of thread 0 yet";
+  clocks_.SyncBlock();
+  EXPECT_FALSE(clocks_.IsFenced(0, time, 40)) << "the fence comes after";
+  clocks_.FenceProxy(40);
+  EXPECT_TRUE(clocks_.IsFenced(0, time, 40));
+  EXPECT_FALSE(clocks_.IsFenced(0, time, 41)) << "another reader's fence";
+  clocks_.FenceProxy(0);
+  EXPECT_TRUE(clocks_.IsFenced(0, time, 41)) << "the writer's own";
+  EXPECT_FALSE(clocks_.IsFenced(0, clocks_.time(0), 41)) << "what follows is not";
+}
+
 }  // namespace
 }  // namespace runahead::emulator

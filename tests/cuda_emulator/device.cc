@@ -14,9 +14,10 @@ Machine& Here() { return Machine::Get(); }
 
 void CheckAligned(const void* address, int64_t bytes, int64_t alignment) {
   if (reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(alignment) == 0) return;
-  Here().Fail(BugKind::kMisaligned, "misaligned: an access of " + std::to_string(bytes) +
-                                        " bytes must be at a multiple of " +
-                                        std::to_string(alignment));
+  Here().Report(BugKind::kMisaligned, "misaligned: an access of " + std::to_string(bytes) +
+                                          " bytes must be at a multiple of " +
+                                          std::to_string(alignment));
+  Here().Abandon();
 }
 
 template <typename T>
@@ -42,8 +43,9 @@ void ShuffleLanes(void* const* operands, uint32_t mask) {
     auto* operand = static_cast<ShuffleOperand*>(operands[lane]);
     if (operand->source < 0 || operand->source >= kWarpSize ||
         (mask >> operand->source & 1u) == 0) {
-      Here().Fail(BugKind::kDivergence, "a shuffle from lane " + std::to_string(operand->source) +
-                                            ", which takes no part");
+      Here().Report(BugKind::kDivergence, "a shuffle from lane " + std::to_string(operand->source) +
+                                              ", which takes no part");
+      Here().Abandon();
     }
     std::memcpy(operand->value, values[operand->source], 16);
   }
@@ -175,7 +177,8 @@ uint32_t AtomicMax(uint32_t* at, uint32_t value) {
 
 void Trap(const char* message) {
   const Machine::Inside inside;
-  Here().Fail(BugKind::kTrap, std::string("trap: ") + message);
+  Here().Report(BugKind::kTrap, std::string("trap: ") + message);
+  Here().Abandon();
 }
 
 void Shuffle(void* value, int64_t bytes, int source, uint32_t mask) {
@@ -214,6 +217,55 @@ void CommitAsync() {
 void WaitAsync(int num_pending_groups) {
   const Machine::Inside inside;
   Here().WaitAsync(static_cast<size_t>(num_pending_groups));
+}
+
+void InitMbarrier(void* at, int num_arrivals) {
+  const Machine::Inside inside;
+  CheckAligned(at, kMbarrierBytes, kMbarrierBytes);
+  Here().InitMbarrier(at, num_arrivals);
+}
+void ArriveMbarrier(void* at, int64_t bytes) {
+  const Machine::Inside inside;
+  Here().ArriveMbarrier(at, bytes);
+}
+void ArriveWhenCopied(void* at) {
+  const Machine::Inside inside;
+  Here().ArriveWhenCopied(at);
+}
+void WaitMbarrier(void* at, int parity, const Where& where) {
+  const Machine::Inside inside;
+  Here().WaitMbarrier(at, parity, where);
+}
+void CopyBulk(void* shared, const void* global, int64_t bytes, void* barrier) {
+  const Machine::Inside inside;
+  CheckAligned(shared, bytes, 16);
+  CheckAligned(global, bytes, 16);
+  Here().CopyBulk(shared, global, bytes, barrier);
+}
+void FenceAsyncProxy() {
+  const Machine::Inside inside;
+  Here().FenceAsyncProxy();
+}
+
+uint32_t SharedAddress(const void* shared) {
+  const Machine::Inside inside;
+  return Here().SharedAddress(shared);
+}
+void WgmmaFence() {
+  const Machine::Inside inside;
+  Here().WgmmaFence();
+}
+void WgmmaS8(int32_t* d, int n, uint64_t a, uint64_t b, bool accumulates) {
+  const Machine::Inside inside;
+  Here().WgmmaS8(d, n, a, b, accumulates);
+}
+void WgmmaCommit() {
+  const Machine::Inside inside;
+  Here().WgmmaCommit();
+}
+void WgmmaWait(int num_pending_groups) {
+  const Machine::Inside inside;
+  Here().WgmmaWait(static_cast<size_t>(num_pending_groups));
 }
 
 }  // namespace runahead::emulator

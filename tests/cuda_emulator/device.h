@@ -61,4 +61,20 @@ void MmaFloat(float* d, const uint32_t* a, const uint32_t* b, int k, FloatType t
 // Integers: m16n8k32 and m16n8k16 s8, m16n8k64 and m16n8k32 s4, with s32 sums that wrap.
 void MmaInt(int32_t* d, const uint32_t* a, const uint32_t* b, int k, int bits);
 
+// Asynchronous barriers in shared memory, the copies that report to them, and the proxy fence.
+void InitMbarrier(void* at, int num_arrivals);
+void ArriveMbarrier(void* at, int64_t bytes);  // and announces bytes, if any
+void ArriveWhenCopied(void* at);
+void WaitMbarrier(void* at, int parity, const Where& where);
+void CopyBulk(void* shared, const void* global, int64_t bytes, void* barrier);
+void FenceAsyncProxy();
+
+// wgmma of signed bytes, m64nNk32 (matrix_descriptor.h, fragments.h); d of each thread has n / 2
+// sums, which hold nothing of use until their group has been waited for.
+uint32_t SharedAddress(const void* shared);
+void WgmmaFence();
+void WgmmaS8(int32_t* d, int n, uint64_t a, uint64_t b, bool accumulates);
+void WgmmaCommit();
+void WgmmaWait(int num_pending_groups);
+
 }  // namespace runahead::emulator

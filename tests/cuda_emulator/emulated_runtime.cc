@@ -31,11 +31,10 @@ class EmulatedGraph final : public Graph {
 
 class EmulatedRuntime final : public DeviceRuntime {
  public:
-  EmulatedRuntime() {
+  explicit EmulatedRuntime(const EmulatedDeviceOptions& options) {
     properties_.name = "emulated device";
-    properties_.compute_capability = 90;
-    // Few, so that shares of work are uneven.
-    properties_.num_multiprocessors = 3;
+    properties_.compute_capability = options.compute_capability;
+    properties_.num_multiprocessors = options.num_multiprocessors;
     properties_.memory_bytes = int64_t{1} << 30;
     properties_.max_shared_bytes = emulator::kMaxSharedBytes;
   }
@@ -88,8 +87,8 @@ class EmulatedRuntime final : public DeviceRuntime {
 }  // namespace
 }  // namespace cuda_emulated
 
-std::unique_ptr<Backend> MakeEmulatedCudaBackend() {
-  return cuda_emulated::MakeBackend(std::make_unique<cuda_emulated::EmulatedRuntime>());
+std::unique_ptr<Backend> MakeEmulatedCudaBackend(const EmulatedDeviceOptions& options) {
+  return cuda_emulated::MakeBackend(std::make_unique<cuda_emulated::EmulatedRuntime>(options));
 }
 
 }  // namespace runahead

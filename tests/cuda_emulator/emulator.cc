@@ -38,6 +38,8 @@ bool HasAccessChecks() {
 void AddMemory(const void* base, int64_t bytes) { Machine::Get().memory().Add(base, bytes); }
 void RemoveMemory(const void* base) { Machine::Get().memory().Remove(base); }
 
+const LaunchShape& LastLaunch() { return Machine::Get().last_shape(); }
+
 void Run(const LaunchShape& shape, void (*entry)(void*), void* argument, int64_t argument_bytes) {
   Machine::Get().Run(shape, entry, argument, argument_bytes);
 }

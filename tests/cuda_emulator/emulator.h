@@ -34,6 +34,8 @@ enum class BugKind : uint8_t {
   kDivergence,  // threads of a block at different barriers, lanes at different warp instructions
   kStall,       // every thread waits
   kTrap,        // the kernel's own check
+  kUnfenced,    // wgmma or a bulk copy without the fence it needs
+  kBarrier,     // an mbarrier that is none, or told more or less than its phases take
   kLaunch,      // a shape no device takes
 };
 
@@ -75,6 +77,9 @@ void RemoveMemory(const void* base);
 // Runs every thread of every block of the grid: `entry(argument)` in each. They may read the
 // argument's bytes.
 void Run(const LaunchShape& shape, void (*entry)(void*), void* argument, int64_t argument_bytes);
+
+// The shape of the launch that ran last.
+const LaunchShape& LastLaunch();
 
 // Lets `kernel` have more than 48 KB of dynamic shared memory.
 void AllowSharedMemory(const void* kernel, int64_t bytes);

@@ -16,6 +16,12 @@
 // So A has K / (4 E) * 2 registers, B has K / (4 E). The formula is one for f16 and bf16 (E = 2),
 // s8 (E = 4) and s4 (E = 8), since all of them cut a row into pieces of 16 bytes a quarter warp.
 //
+// wgmma's D [64, N], of a warpgroup: warp w has rows 16 w to 16 w + 15, and of each eight columns
+// what C above has:
+//
+//   D [64, N]               sum i of thread: row = 16 warp + group + 8 (i / 2 % 2)
+//                                            col = 8 (i / 4) + 2 member + i % 2
+//
 // ldmatrix, an 8x8 matrix of 16-bit elements: lane holds row group, columns 2 member and 2 member +
 // 1; transposed: rows 2 member and 2 member + 1 of column group. The row addresses of matrix m are
 // those of lanes 8 m to 8 m + 7.
@@ -39,6 +45,11 @@ constexpr Place PlaceInB(int lane, int r, int i, int bits) {
 }
 constexpr Place PlaceInC(int lane, int element) {
   return {lane / 4 + 8 * (element / 2), 2 * (lane % 4) + element % 2};
+}
+
+constexpr Place PlaceInWgmmaD(int thread, int i) {
+  const Place at = PlaceInC(thread % 32, i % 4);
+  return {thread / 32 * 16 + at.row, i / 4 * 8 + at.col};
 }
 
 }  // namespace runahead::emulator

@@ -94,6 +94,26 @@ TEST(FragmentsTest, BOfM16N8K64Nibbles) {
   }
 }
 
+// wgmma.m64nNk32, accumulator D, figure "register fragment layout for accumulator matrix D": row 0
+// of the first warp reads T0: {d0, d1} T1: {d0, d1} T2 T3, then T0: {d4, d5} ..; row 8 reads T0:
+// {d2, d3} ..; row 16 begins with T32, row 48 with T96, and the last row ends with T127: {dN/2-2,
+// dN/2-1}.
+TEST(FragmentsTest, DOfWgmma) {
+  for (int thread = 0; thread < 128; ++thread) {
+    const int row = thread / 32 * 16 + thread % 32 / 4;
+    for (int quad = 0; quad < 32; ++quad) {  // N = 256: d0..d3, d4..d7, ..
+      const int col = quad * 8 + thread % 4 * 2;
+      const int expected[4][2] = {{row, col}, {row, col + 1}, {row + 8, col}, {row + 8, col + 1}};
+      for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(PlaceInWgmmaD(thread, 4 * quad + i).row, expected[i][0]);
+        EXPECT_EQ(PlaceInWgmmaD(thread, 4 * quad + i).col, expected[i][1]);
+      }
+    }
+  }
+  EXPECT_EQ(PlaceInWgmmaD(127, 127).row, 63);
+  EXPECT_EQ(PlaceInWgmmaD(127, 127).col, 255);
+}
+
 // Every element has one place and every place one element.
 TEST(FragmentsTest, CoverTheirMatrices) {
   for (const int bits : {16, 8, 4}) {

@@ -91,6 +91,7 @@ void Machine::Run(const LaunchShape& shape, void (*entry)(void*), void* argument
     if (has_failed_) break;
   }
   shape_ = nullptr;
+  last_shape_ = shape;
 }
 
 void Machine::RunBlock() {
@@ -103,29 +104,36 @@ void Machine::RunBlock() {
   Poison(0, shape_->shared_bytes);
   for (Barrier& barrier : barriers_) barrier = {};
   pending_.assign(static_cast<size_t>(num_warps), {});
+  mbarriers_.clear();
+  in_flight_.clear();
+  warpgroups_.assign(static_cast<size_t>((num_threads_ + kWarpgroupSize - 1) / kWarpgroupSize), {});
+  has_accumulators_ = false;
   ready_.clear();
   for (int t = 0; t < num_threads_; ++t) {
     Thread& thread = threads_[static_cast<size_t>(t)];
     thread.waits_for = nullptr;
     thread.open_group.clear();
     thread.groups.clear();
+    thread.accumulators.clear();
     thread.fiber.Start([](void* machine) { static_cast<Machine*>(machine)->EndThread(); }, this);
     Wake(t);
   }
-  while (!ready_.empty() && !has_failed_) {
-    current_ = NextThread();
-    threads_[static_cast<size_t>(current_)].fiber.Resume();
-    current_ = -1;
+  while (!has_failed_ && num_ended_ < num_threads_ && !(ready_.empty() && in_flight_.empty())) {
+    Step();
   }
   if (!has_failed_) ReportStall();
+  if (!has_failed_) CheckAsyncEnd();
 }
 
-int Machine::NextThread() {
-  const size_t at = random_() % ready_.size();
-  const int thread = ready_[at];
+// Runs one of the threads that can, or finishes one of the works in flight.
+void Machine::Step() {
+  const size_t at = random_() % (ready_.size() + in_flight_.size());
+  if (at >= ready_.size()) return FinishWork(at - ready_.size());
+  current_ = ready_[at];
   ready_[at] = ready_.back();
   ready_.pop_back();
-  return thread;
+  threads_[static_cast<size_t>(current_)].fiber.Resume();
+  current_ = -1;
 }
 
 // The whole life of a thread, and its end.
@@ -134,17 +142,21 @@ void Machine::EndThread() {
   entry_(argument_);
   is_in_kernel_ = false;
   WaitAsync(0);
+  CheckWarpgroupEnd();
   const auto t = static_cast<size_t>(current_);
   has_ended_[t] = 1;
   ++num_ended_;
   if (barriers_[0].num_arrived > 0) {
-    Fail(BugKind::kDivergence,
-         "divergent barrier: a thread ends while others wait at " + At(barriers_[0].where));
+    Report(BugKind::kDivergence,
+           "divergent barrier: a thread ends while others wait at " + At(barriers_[0].where));
+    Abandon();
   }
   for (const Pending& pending : pending_[t / kWarpSize]) {
     if ((pending.mask >> t % kWarpSize & 1u) != 0) {
-      Fail(BugKind::kDivergence,
-           std::string("divergent warp: a lane ends while others wait for it at ") + pending.name);
+      Report(
+          BugKind::kDivergence,
+          std::string("divergent warp: a lane ends while others wait for it at ") + pending.name);
+      Abandon();
     }
   }
 }
@@ -160,7 +172,7 @@ void Machine::ReportStall() {
     ++num_named;
   }
   if (num_named > 0) {
-    ReportBug(BugKind::kStall, shape_->name + ": every thread waits" + waits);
+    ReportBug(BugKind::kStall, shape_->name + ": every thread waits" + waits + MbarriersText());
     return;
   }
   for (size_t i = 0; i < barriers_.size(); ++i) {
@@ -176,10 +188,13 @@ void Machine::ReportBug(BugKind kind, const std::string& message) {
   collector_->bugs_.push_back({kind, message});
 }
 
-void Machine::Fail(BugKind kind, const std::string& message, const void* pc) {
+void Machine::Report(BugKind kind, const std::string& message, const void* pc) {
   const std::string block = shape_ == nullptr ? "" : shape_->name + " block " + Name(block_index_);
   ReportBug(kind, block + " thread " + std::to_string(current_) + ": " + message + CodePlace(pc));
-  // The thread may not go on, and is dropped as it stands.
+}
+
+// The thread may not go on, and is dropped as it stands: nothing on its stack may own memory.
+void Machine::Abandon() {
   for (;;) threads_[static_cast<size_t>(current_)].fiber.Suspend();
 }
 
@@ -200,12 +215,14 @@ void Machine::WakeAll(Barrier& barrier) {
 void Machine::SyncThreads(const Where& where) {
   Barrier& barrier = barriers_[0];
   if (barrier.num_arrived > 0 && !IsSame(barrier.where, where)) {
-    Fail(BugKind::kDivergence,
-         "divergent barrier: at " + At(where) + " while others wait at " + At(barrier.where));
+    Report(BugKind::kDivergence,
+           "divergent barrier: at " + At(where) + " while others wait at " + At(barrier.where));
+    Abandon();
   }
   if (num_ended_ > 0) {
-    Fail(BugKind::kDivergence, "divergent barrier: at " + At(where) + " after " +
-                                   std::to_string(num_ended_) + " threads have ended");
+    Report(BugKind::kDivergence, "divergent barrier: at " + At(where) + " after " +
+                                     std::to_string(num_ended_) + " threads have ended");
+    Abandon();
   }
   barrier.where = where;
   if (++barrier.num_arrived == num_threads_) {
@@ -219,13 +236,15 @@ void Machine::SyncThreads(const Where& where) {
 
 void Machine::SyncNamed(int id, int num_threads, bool waits, const Where& where) {
   if (id <= 0 || id >= kNumBarriers || num_threads <= 0 || num_threads % kWarpSize != 0) {
-    Fail(BugKind::kDivergence, "named barriers are 1..15, of whole warps: at " + At(where));
+    Report(BugKind::kDivergence, "named barriers are 1..15, of whole warps: at " + At(where));
+    Abandon();
   }
   Barrier& barrier = barriers_[static_cast<size_t>(id)];
   if (barrier.num_arrived > 0 && barrier.num_threads != num_threads) {
-    Fail(BugKind::kDivergence,
-         "divergent barrier: " + std::to_string(num_threads) + " threads expected at " + At(where) +
-             ", " + std::to_string(barrier.num_threads) + " at " + At(barrier.where));
+    Report(BugKind::kDivergence,
+           "divergent barrier: " + std::to_string(num_threads) + " threads expected at " +
+               At(where) + ", " + std::to_string(barrier.num_threads) + " at " + At(barrier.where));
+    Abandon();
   }
   if (barrier.num_arrived == 0) barrier.join.known.clear();
   barrier.where = where;
@@ -252,13 +271,15 @@ void Machine::Collect(Collective collective, const char* name, uint32_t mask, vo
   const int lane = current_ % kWarpSize;
   mask &= ExistingLanes(warp);
   if ((mask >> lane & 1u) == 0) {
-    Fail(BugKind::kDivergence, std::string("a lane outside of its own mask at ") + name);
+    Report(BugKind::kDivergence, std::string("a lane outside of its own mask at ") + name);
+    Abandon();
   }
   for (int other = 0; other < kWarpSize; ++other) {
     const auto t = static_cast<size_t>(warp * kWarpSize + other);
     if ((mask >> other & 1u) != 0 && has_ended_[t] != 0) {
-      Fail(BugKind::kDivergence, std::string("divergent warp: lane ") + std::to_string(other) +
-                                     " has ended, " + name + " waits for it");
+      Report(BugKind::kDivergence, std::string("divergent warp: lane ") + std::to_string(other) +
+                                       " has ended, " + name + " waits for it");
+      Abandon();
     }
   }
   std::vector<Pending>& pending = pending_[static_cast<size_t>(warp)];
@@ -267,8 +288,9 @@ void Machine::Collect(Collective collective, const char* name, uint32_t mask, vo
   if (mine == pending.end()) {
     mine = pending.insert(mine, Pending{collective, name, mask, 0, {}});
   } else if (mine->collective != collective || mine->mask != mask) {
-    Fail(BugKind::kDivergence,
-         std::string("divergent warp: at ") + name + " while other lanes wait at " + mine->name);
+    Report(BugKind::kDivergence,
+           std::string("divergent warp: at ") + name + " while other lanes wait at " + mine->name);
+    Abandon();
   }
   mine->operands[static_cast<size_t>(lane)] = operand;
   mine->arrived |= 1u << lane;

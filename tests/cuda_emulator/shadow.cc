@@ -17,26 +17,20 @@ void SharedShadow::Extend(int64_t bytes) {
   cells_.resize(static_cast<size_t>((bytes + kCellBytes - 1) / kCellBytes));
 }
 
+bool SharedShadow::Problem(What what, const char* now, int64_t at, const std::string& why) {
+  const char* name = what == What::kRace            ? "race: "
+                     : what == What::kUninitialised ? "uninitialised: "
+                                                    : "unfenced: ";
+  problem_ = name + std::string(now) + " of shared byte " + std::to_string(at) + ", which " + why;
+  what_ = what;
+  return false;
+}
+
 bool SharedShadow::Race(const char* now, const char* before, int other, int64_t at) {
-  problem_ = std::string("race: ") + now + " of shared byte " + std::to_string(at) +
-             ", which thread " + std::to_string(other) + " " + before +
-             " with no barrier in between";
-  is_uninitialised_ = false;
-  return false;
-}
-
-bool SharedShadow::Pending(const char* now, int64_t at) {
-  problem_ = std::string("race: ") + now + " of shared byte " + std::to_string(at) +
-             ", which an asynchronous copy is still to fill";
-  is_uninitialised_ = false;
-  return false;
-}
-
-bool SharedShadow::Uninitialised(const char* now, int64_t at) {
-  problem_ = std::string("uninitialised: ") + now + " of shared byte " + std::to_string(at) +
-             ", which nothing has written";
-  is_uninitialised_ = true;
-  return false;
+  const std::string who =
+      other == clocks_.agent() ? "an asynchronous copy" : "thread " + std::to_string(other);
+  return Problem(What::kRace, now, at,
+                 who + " " + before + " with no barrier in between that orders the two");
 }
 
 template <typename Visit>
@@ -52,19 +46,35 @@ bool SharedShadow::ForCells(int64_t at, int64_t bytes, Visit note) {
   return true;
 }
 
-bool SharedShadow::Read(int thread, Cell& cell, uint8_t bytes, int64_t at) {
-  if ((cell.pending & bytes) != 0) return Pending("read", at);
-  if ((cell.known & bytes) != bytes) return Uninitialised("read", at);
-  if ((cell.written & bytes) != 0 && !IsBefore(cell, thread)) {
-    return Race("read", "wrote", cell.writer, at);
+// Whether `bytes` are there for `thread`.
+bool SharedShadow::IsWritten(const char* now, int thread, const Cell& cell, uint8_t bytes,
+                             int64_t at) {
+  if ((cell.pending & bytes) != 0) {
+    return Problem(What::kRace, now, at, "an asynchronous copy is still to fill");
   }
+  if ((cell.known & bytes) != bytes) {
+    return Problem(What::kUninitialised, now, at, "nothing has written");
+  }
+  if ((cell.written & bytes) != 0 && !IsBefore(cell, thread)) {
+    return Race(now, "wrote", cell.writer, at);
+  }
+  return true;
+}
+
+bool SharedShadow::Read(int thread, Cell& cell, uint8_t bytes, int64_t at) {
+  if (!IsWritten("read", thread, cell, bytes, at)) return false;
+  AddReader(thread, cell, bytes);
+  return true;
+}
+
+void SharedShadow::AddReader(int thread, Cell& cell, uint8_t bytes) {
   const uint32_t time = clocks_.time(thread);
   Reader* free = nullptr;
   for (Reader& reader : cell.readers) {
     if (reader.bytes != 0 && reader.thread == thread) {
       reader.bytes = reader.time == time ? static_cast<uint8_t>(reader.bytes | bytes) : bytes;
       reader.time = time;
-      return true;
+      return;
     }
     if (reader.bytes == 0 || clocks_.HappenedBefore(reader.thread, reader.time, thread)) {
       free = &reader;
@@ -75,11 +85,15 @@ bool SharedShadow::Read(int thread, Cell& cell, uint8_t bytes, int64_t at) {
     free = &cell.readers[1];
   }
   if (free != nullptr) *free = {time, static_cast<uint16_t>(thread), bytes};
-  return true;
 }
 
 bool SharedShadow::Write(int thread, Cell& cell, uint8_t bytes, bool is_atomic, int64_t at) {
-  if ((cell.pending & bytes) != 0) return Pending("write", at);
+  if ((cell.pending & bytes) != 0) {
+    return Problem(What::kRace, "write", at, "an asynchronous copy is still to fill");
+  }
+  if (cell.async_reads > 0) {
+    return Problem(What::kRace, "write", at, "a wgmma nobody has waited for still reads");
+  }
   const bool both_atomic = is_atomic && cell.is_atomic != 0;
   if ((cell.written & bytes) != 0 && !both_atomic && !IsBefore(cell, thread)) {
     return Race("write", "wrote", cell.writer, at);
@@ -96,6 +110,7 @@ bool SharedShadow::Write(int thread, Cell& cell, uint8_t bytes, bool is_atomic, 
   cell.written = bytes & 0xf;
   cell.known = (cell.known | bytes) & 0xf;
   cell.is_atomic = is_atomic;
+  cell.is_proxy = 0;
   return true;
 }
 
@@ -103,7 +118,7 @@ bool SharedShadow::Note(int thread, int64_t at, int64_t bytes, Access access) {
   return ForCells(at, bytes, [&](Cell& cell, uint8_t mask, int64_t byte) {
     if (access == Access::kRead) return Read(thread, cell, mask, byte);
     if (access == Access::kAtomic && (cell.known & mask) != mask) {
-      return Uninitialised("atomic", byte);
+      return Problem(What::kUninitialised, "atomic", byte, "nothing has written");
     }
     return Write(thread, cell, mask, access == Access::kAtomic, byte);
   });
@@ -117,11 +132,33 @@ bool SharedShadow::NoteAsyncIssue(int thread, int64_t at, int64_t bytes) {
   });
 }
 
-void SharedShadow::NoteAsyncDone(int thread, int64_t at, int64_t bytes) {
+void SharedShadow::NoteAsyncDone(int writer, uint32_t time, int64_t at, int64_t bytes,
+                                 bool is_proxy) {
   ForCells(at, bytes, [&](Cell& cell, uint8_t mask, int64_t) {
     cell.pending = cell.pending & ~mask & 0xf;
-    cell.writer = static_cast<uint16_t>(thread);
-    cell.write_time = clocks_.time(thread);
+    cell.writer = static_cast<uint16_t>(writer);
+    cell.write_time = time;
+    cell.is_proxy = is_proxy;
+    return true;
+  });
+}
+
+bool SharedShadow::NoteAsyncReadIssue(int thread, int64_t at, int64_t bytes) {
+  return ForCells(at, bytes, [&](Cell& cell, uint8_t mask, int64_t byte) {
+    if (!IsWritten("a wgmma's read", thread, cell, mask, byte)) return false;
+    if (cell.is_proxy == 0 && !clocks_.IsFenced(cell.writer, cell.write_time, thread)) {
+      return Problem(What::kUnfenced, "a wgmma's read", byte,
+                     "was written with no fence.proxy.async since");
+    }
+    ++cell.async_reads;
+    return true;
+  });
+}
+
+void SharedShadow::NoteAsyncReadDone(int thread, int64_t at, int64_t bytes) {
+  ForCells(at, bytes, [&](Cell& cell, uint8_t mask, int64_t) {
+    --cell.async_reads;
+    AddReader(thread, cell, mask);
     return true;
   });
 }

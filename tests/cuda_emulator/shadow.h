@@ -14,8 +14,9 @@ enum class Access : uint8_t { kRead, kWrite, kAtomic };
 
 // One cell for four bytes:
 //
-//   | last write: time, thread, which bytes, atomic? | which bytes were ever written | which bytes
-//   an asynchronous copy is still to fill | two readers since: time, thread, which bytes |
+//   | last write: time, thread, which bytes, atomic? by the asynchronous proxy? | which bytes were
+//   ever written | which bytes an asynchronous copy is still to fill | how many asynchronous reads
+//   (wgmma) are under way | two readers since: time, thread, which bytes |
 //
 // Two readers are kept of different warps where there are such, so a write without any barrier
 // since they read is always found; where several warps read and a barrier ordered only some of them
@@ -31,14 +32,19 @@ class SharedShadow {
   // Notes an access of `thread` to bytes [at, at + bytes). False: something is wrong with it, and
   // problem() says what.
   bool Note(int thread, int64_t at, int64_t bytes, Access access);
-  // The same of an asynchronous copy into [at, at + bytes): when it is issued, and when its issuer
-  // has waited for it.
+  // The same of an asynchronous copy into [at, at + bytes): when it is issued, and when it is there
+  // for who knows of `writer` at `time` (its issuer that has waited, or the agent an mbarrier tells
+  // of). `is_proxy`: a bulk copy, which needs no proxy fence before wgmma reads.
   bool NoteAsyncIssue(int thread, int64_t at, int64_t bytes);
-  void NoteAsyncDone(int thread, int64_t at, int64_t bytes);
+  void NoteAsyncDone(int writer, uint32_t time, int64_t at, int64_t bytes, bool is_proxy);
+  // The same of an asynchronous read: when it is issued, and when its issuer has waited for it.
+  bool NoteAsyncReadIssue(int thread, int64_t at, int64_t bytes);
+  void NoteAsyncReadDone(int thread, int64_t at, int64_t bytes);
 
   const std::string& problem() const { return problem_; }
-  // Whether problem() is a read of what nobody wrote, and no race.
-  bool is_uninitialised() const { return is_uninitialised_; }
+  // Whether problem() is a read of what nobody wrote, or one without a proxy fence, and no race.
+  bool is_uninitialised() const { return what_ == What::kUninitialised; }
+  bool is_unfenced() const { return what_ == What::kUnfenced; }
 
  private:
   struct Reader {
@@ -53,6 +59,8 @@ class SharedShadow {
     uint8_t known : 4 = 0;    // bytes ever written
     uint8_t pending : 4 = 0;  // bytes of a copy under way
     uint8_t is_atomic : 1 = 0;
+    uint8_t is_proxy : 1 = 0;
+    uint16_t async_reads = 0;
     Reader readers[2];
   };
 
@@ -61,9 +69,11 @@ class SharedShadow {
   bool IsBefore(const Cell& cell, int thread) const {
     return clocks_.HappenedBefore(cell.writer, cell.write_time, thread);
   }
+  bool IsWritten(const char* now, int thread, const Cell& cell, uint8_t bytes, int64_t at);
+  void AddReader(int thread, Cell& cell, uint8_t bytes);
+  enum class What : uint8_t { kRace, kUninitialised, kUnfenced };
+  bool Problem(What what, const char* now, int64_t at, const std::string& why);
   bool Race(const char* now, const char* before, int other, int64_t at);
-  bool Pending(const char* now, int64_t at);
-  bool Uninitialised(const char* now, int64_t at);
   // Calls note(cell, mask, byte) for the cells of [at, at + bytes) until one returns false.
   template <typename Visit>
   bool ForCells(int64_t at, int64_t bytes, Visit note);
@@ -71,7 +81,7 @@ class SharedShadow {
   const Clocks& clocks_;
   std::vector<Cell> cells_;
   std::string problem_;
-  bool is_uninitialised_ = false;
+  What what_ = What::kRace;
 };
 
 }  // namespace runahead::emulator

@@ -84,12 +84,30 @@ TEST_F(SharedShadowTest, AtomicsRaceWithPlainAccessesAlone) {
 TEST_F(SharedShadowTest, AnAsynchronousCopyIsThereWhenItsIssuerHasWaited) {
   EXPECT_TRUE(shadow_.NoteAsyncIssue(0, 16, 16));
   EXPECT_FALSE(Read(0, 16));
-  shadow_.NoteAsyncDone(0, 16, 16);
+  shadow_.NoteAsyncDone(0, clocks_.time(0), 16, 16, false);
   EXPECT_TRUE(Read(0, 16));
   EXPECT_FALSE(Read(1, 16)) << "others need a barrier after the wait";
   clocks_.SyncBlock();
   EXPECT_TRUE(Read(1, 16));
   EXPECT_FALSE(shadow_.NoteAsyncIssue(0, 16, 16)) << "thread 1 may still read";
+}
+
+TEST_F(SharedShadowTest, AnAsynchronousReadHoldsItsBytesUntilItsWait) {
+  EXPECT_FALSE(shadow_.NoteAsyncReadIssue(0, 0, 16));
+  EXPECT_TRUE(shadow_.is_uninitialised());
+  EXPECT_TRUE(Write(1, 0, 16));
+  clocks_.SyncBlock();
+  EXPECT_FALSE(shadow_.NoteAsyncReadIssue(0, 0, 16));
+  EXPECT_TRUE(shadow_.is_unfenced());
+  clocks_.FenceProxy(0);
+  EXPECT_TRUE(shadow_.NoteAsyncReadIssue(0, 0, 16));
+  EXPECT_FALSE(Write(0, 4)) << "its own issuer too";
+  clocks_.SyncBlock();
+  EXPECT_FALSE(Write(1, 4)) << "a barrier is no wait";
+  shadow_.NoteAsyncReadDone(0, 0, 16);
+  EXPECT_FALSE(Write(1, 4)) << "a barrier before the wait";
+  clocks_.SyncBlock();
+  EXPECT_TRUE(Write(1, 4));
 }
 
 }  // namespace

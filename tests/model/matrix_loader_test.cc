@@ -87,6 +87,11 @@ TEST(LoadedMatrixTest, StoredCodesAreTakenAsTheyAre) {
   const auto matrix = LoadedMatrix::Load(source, "lm_head", kN, kK, WeightFormat::kInt4, 1).value();
   ASSERT_TRUE(matrix.is_quantized());
   EXPECT_EQ(matrix.quantized().codes.data, source.stored().view().codes.data);
+  OneMatrix bytes(WeightFormat::kInt8);
+  const auto a16 = LoadedMatrix::Load(bytes, "lm_head", kN, kK, WeightFormat::kInt8A16, 1).value();
+  ASSERT_TRUE(a16.is_quantized());
+  EXPECT_EQ(a16.quantized().codes.data, bytes.stored().view().codes.data)
+      << "for other activations";
 }
 
 TEST(LoadedMatrixTest, StoredCodesBecomeAnotherFormat) {

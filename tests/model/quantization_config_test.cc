@@ -78,8 +78,10 @@ TEST(QuantizationConfigTest, ChannelsOfEightBits) {
   EXPECT_EQ(Read(json).at("model.layers.0.self_attn.q_proj"), plain);
   json["format"] = "pack-quantized";
   json["config_groups"]["group_0"].erase("input_activations");
-  const StoredFormat packed = {.is_packed = true, .num_bits = 8, .group = 0};
+  const StoredFormat packed = {
+      .is_packed = true, .num_bits = 8, .group = 0, .keeps_activations = true};
   EXPECT_EQ(Read(json).at("model.layers.0.self_attn.q_proj"), packed);
+  EXPECT_EQ(packed.weight_format(), WeightFormat::kInt8A16);
 }
 
 // Larger and odd groups become smaller ones that share a scale.

@@ -32,7 +32,7 @@ std::string Refusal(const std::vector<std::string>& rules) {
 
 TEST(WeightFormatNameTest, NamesComeBack) {
   for (const WeightFormat format :
-       {WeightFormat::kInt8, WeightFormat::kInt4, kGroups64, kZeros32}) {
+       {WeightFormat::kInt8, WeightFormat::kInt8A16, WeightFormat::kInt4, kGroups64, kZeros32}) {
     EXPECT_EQ(ParseQuantization(WeightFormatName(format), kZeros32).value(), format);
   }
   EXPECT_EQ(WeightFormatName(kZeros32), "int4-g32-zp");
@@ -41,7 +41,7 @@ TEST(WeightFormatNameTest, NamesComeBack) {
   EXPECT_EQ(ParseQuantization("int4", kZeros32).value(), kZeros32);
   for (const char* name : {"", "int3", "int4-g16", "int4-g128zp", "INT8", "bf16"}) {
     EXPECT_THAT(ParseQuantization(name, kZeros32).status().message(),
-                HasSubstr("none of none, int8, int4"))
+                HasSubstr("none of none, int8, int8-a16, int4"))
         << name;
   }
 }

@@ -128,7 +128,7 @@ TEST_F(MemoryCheckTest, QuantizationThatCannotBeIsRefused) {
   settings_.quantization = {.format = "int4", .group_size = 96};
   EXPECT_THAT(refusal(), HasSubstr("quantization_group_size 96 is none of 128, 64, 32"));
   settings_.quantization = {.format = "int3"};
-  EXPECT_THAT(refusal(), HasSubstr("'int3' is none of none, int8, int4"));
+  EXPECT_THAT(refusal(), HasSubstr("'int3' is none of none, int8, int8-a16, int4"));
   settings_.quantization = {.format = "int4", .overrides = {"lm_head"}};
   EXPECT_THAT(refusal(), HasSubstr("quantization_overrides: 'lm_head' is not of the form"));
   settings_.quantization = {.format = "int4", .overrides = {"layers.99.*=int8"}};

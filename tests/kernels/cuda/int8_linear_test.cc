@@ -1,73 +1,12 @@
 // W8A8 layers on the emulator against plain sums.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/cuda/int8_weight.h"
-#include "kernels/quantized_rows.h"
-#include "tests/kernels/op_fixture.h"
+#include "tests/kernels/cuda/int8_matrix.h"
 
 namespace runahead {
 namespace {
-
-// A canonical weight that owns its memory; with a bias.
-struct Matrix {
-  Matrix(int64_t rows, int64_t columns, std::mt19937& rng) : n(rows), k(columns) {
-    for (int64_t i = 0; i < n * k; ++i) codes.push_back(static_cast<int8_t>(rng() % 255 - 127));
-    scales = RandomTensor(DType::kF32, {n, 1}, rng, 0.01);
-    bias = RandomTensor(DType::kF32, {n}, rng);
-  }
-
-  HostLinear canonical() {
-    view.codes = TensorView(codes.data(), DType::kI8, {n, k});
-    view.scales = scales.view();
-    view.k = k;
-    bias_view = bias.view();
-    HostLinear linear;
-    linear.quantized = {&view, 1};
-    linear.biases = {&bias_view, 1};
-    linear.format = WeightFormat::kInt8;
-    return linear;
-  }
-
-  int64_t n;
-  int64_t k;
-  std::vector<int8_t> codes;
-  Tensor scales, bias;
-  QuantizedMatrix view;
-  TensorView bias_view;
-};
-
-// Quantized rows of one scale with any values.
-struct Rows {
-  Rows(int64_t count, int64_t columns, std::mt19937& rng)
-      : k(columns), row_bytes(QuantizedRowLayout(columns, 0).row_bytes) {
-    bytes.resize(static_cast<size_t>(count * row_bytes));
-    for (int64_t t = 0; t < count; ++t) {
-      for (int64_t i = 0; i < k; ++i) {
-        bytes[static_cast<size_t>(t * row_bytes + i)] = static_cast<int8_t>(rng() % 255 - 127);
-      }
-      SetScale(t, std::uniform_real_distribution<float>(0.5f, 1.5f)(rng) / 127);
-    }
-  }
-  void SetScale(int64_t t, float scale) {
-    std::memcpy(&bytes[static_cast<size_t>(t * row_bytes + QuantizedRowLayout(k, 0).scales_at)],
-                &scale, 4);
-  }
-  float scale(int64_t t) const {
-    float scale = 0;
-    std::memcpy(&scale,
-                &bytes[static_cast<size_t>(t * row_bytes + QuantizedRowLayout(k, 0).scales_at)], 4);
-    return scale;
-  }
-  TensorView view(int64_t begin, int64_t count) {
-    return RowsIn({DType::kI8, 0}, bytes.data() + begin * row_bytes, count, k);
-  }
-
-  int64_t k;
-  int64_t row_bytes;
-  std::vector<int8_t> bytes;
-};
 
 class Int8LinearTest : public testing::Test {
  protected:
@@ -80,8 +19,8 @@ class Int8LinearTest : public testing::Test {
   // The integer sum is exact; its conversion, the scales' product, theirs and the bias round.
   void Check(int64_t rows, int64_t n, int64_t k, DType y_dtype = DType::kF32) {
     std::mt19937 rng(static_cast<uint32_t>(rows * 31 + n * 7 + k));
-    Matrix w(n, k, rng);
-    Rows x(rows, k, rng);
+    Int8Matrix w(n, k, rng);
+    QuantizedRows x(rows, k, rng);
     const auto weight = backend_->PackLinear(w.canonical());
     const Tensor y = Run(*weight, x.view(0, rows), y_dtype);
     std::vector<double> expected, bound;
@@ -122,8 +61,8 @@ TEST_F(Int8LinearTest, MatchesTheSumForAllNumbersOfRows) {
 TEST_F(Int8LinearTest, HoldsTheLargestSums) {
   constexpr int64_t kWidth = 66000;
   std::mt19937 rng(1);
-  Matrix w(16, kWidth, rng);
-  Rows x(1, kWidth, rng);
+  Int8Matrix w(16, kWidth, rng);
+  QuantizedRows x(1, kWidth, rng);
   std::fill(w.codes.begin(), w.codes.end(), int8_t{-128});
   std::fill(x.bytes.begin(), x.bytes.begin() + kWidth, int8_t{127});
   x.SetScale(0, 1);
@@ -137,8 +76,8 @@ TEST_F(Int8LinearTest, HoldsTheLargestSums) {
 
 TEST_F(Int8LinearTest, RowsDoNotDependOnTheirBatch) {
   std::mt19937 rng(2);
-  Matrix w(72, 300, rng);
-  Rows x(70, 300, rng);
+  Int8Matrix w(72, 300, rng);
+  QuantizedRows x(70, 300, rng);
   const auto weight = backend_->PackLinear(w.canonical());
   const Tensor all = Run(*weight, x.view(0, 70));
   for (const int64_t count : {1, 7, 16, 17, 65}) {
@@ -155,8 +94,8 @@ TEST_F(Int8LinearTest, RowsDoNotDependOnTheirBatch) {
 // A row that held a NaN has scale NaN (kernels/quantized_rows.h).
 TEST_F(Int8LinearTest, KeepsANanInItsRow) {
   std::mt19937 rng(3);
-  Matrix w(50, 200, rng);
-  Rows x(20, 200, rng);
+  Int8Matrix w(50, 200, rng);
+  QuantizedRows x(20, 200, rng);
   x.SetScale(3, NAN);
   const auto weight = backend_->PackLinear(w.canonical());
   const Tensor y = Run(*weight, x.view(0, 20));
@@ -167,8 +106,8 @@ TEST_F(Int8LinearTest, KeepsANanInItsRow) {
 
 TEST_F(Int8LinearTest, NoRowsDoNothing) {
   std::mt19937 rng(4);
-  Matrix w(33, 64, rng);
-  Rows x(0, 64, rng);
+  Int8Matrix w(33, 64, rng);
+  QuantizedRows x(0, 64, rng);
   const auto weight = backend_->PackLinear(w.canonical());
   EXPECT_TRUE(Run(*weight, x.view(0, 0)).bytes().empty());
 }
@@ -177,7 +116,7 @@ TEST_F(Int8LinearTest, BytesAreThoseAnnounced) {
   std::mt19937 rng(5);
   for (const int64_t n : {1, 16, 33}) {
     for (const int64_t k : {1, 128, 130}) {
-      Matrix w(n, k, rng);
+      Int8Matrix w(n, k, rng);
       EXPECT_EQ(backend_->PackLinear(w.canonical())->bytes(),
                 backend_->PackedLinearBytes(n, k, WeightFormat::kInt8));
     }
@@ -187,16 +126,15 @@ TEST_F(Int8LinearTest, BytesAreThoseAnnounced) {
 // Each code lies where the diagram in int8_weight.h says.
 TEST_F(Int8LinearTest, CodesLieWhereTheDiagramSays) {
   std::mt19937 rng(6);
-  Matrix w(32, 256, rng);
+  Int8Matrix w(32, 256, rng);
   const std::vector<char> bytes = cuda_emulated::PackInt8Bytes(w.canonical());
-  for (int64_t panel = 0; panel < 2; ++panel) {
-    for (int64_t tile = 0; tile < 8; ++tile) {
-      for (int64_t lane = 0; lane < 32; ++lane) {
-        for (int64_t byte = 0; byte < 16; ++byte) {
-          const int64_t row = panel * 16 + byte / 8 * 8 + lane / 4;
-          const int64_t column = tile * 32 + byte % 8 / 4 * 16 + lane % 4 * 4 + byte % 4;
-          ASSERT_EQ(bytes[static_cast<size_t>((panel * 8 + tile) * 512 + lane * 16 + byte)],
-                    w.codes[static_cast<size_t>(row * 256 + column)]);
+  size_t at = 0;
+  for (int64_t panel = 0; panel < 4; ++panel) {
+    for (int64_t block = 0; block < 16; ++block) {
+      for (int64_t output = 0; output < 8; ++output) {
+        for (int64_t column = 0; column < 16; ++column) {
+          const int64_t row = panel * 8 + output;
+          ASSERT_EQ(bytes[at++], w.codes[static_cast<size_t>(row * 256 + block * 16 + column)]);
         }
       }
     }
