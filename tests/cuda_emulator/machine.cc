@@ -1,6 +1,7 @@
 #include "tests/cuda_emulator/machine.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -96,7 +97,7 @@ void Machine::Run(const LaunchShape& shape, void (*entry)(void*), void* argument
 void Machine::RunBlock() {
   const int num_warps = (num_threads_ + kWarpSize - 1) / kWarpSize;
   num_ended_ = 0;
-  has_ended_.assign(static_cast<size_t>(num_threads_), 0);
+  ended_lanes_.fill(0);
   clocks_.Reset(num_threads_);
   statics_.clear();
   arena_used_ = 0;
@@ -135,7 +136,7 @@ void Machine::EndThread() {
   is_in_kernel_ = false;
   WaitAsync(0);
   const auto t = static_cast<size_t>(current_);
-  has_ended_[t] = 1;
+  ended_lanes_[t / kWarpSize] |= 1u << t % kWarpSize;
   ++num_ended_;
   if (barriers_[0].num_arrived > 0) {
     Fail(BugKind::kDivergence,
@@ -254,12 +255,10 @@ void Machine::Collect(Collective collective, const char* name, uint32_t mask, vo
   if ((mask >> lane & 1u) == 0) {
     Fail(BugKind::kDivergence, std::string("a lane outside of its own mask at ") + name);
   }
-  for (int other = 0; other < kWarpSize; ++other) {
-    const auto t = static_cast<size_t>(warp * kWarpSize + other);
-    if ((mask >> other & 1u) != 0 && has_ended_[t] != 0) {
-      Fail(BugKind::kDivergence, std::string("divergent warp: lane ") + std::to_string(other) +
-                                     " has ended, " + name + " waits for it");
-    }
+  if (const uint32_t ended = mask & ended_lanes_[static_cast<size_t>(warp)]; ended != 0) {
+    Fail(BugKind::kDivergence, std::string("divergent warp: lane ") +
+                                   std::to_string(std::countr_zero(ended)) + " has ended, " + name +
+                                   " waits for it");
   }
   std::vector<Pending>& pending = pending_[static_cast<size_t>(warp)];
   auto mine = std::find_if(pending.begin(), pending.end(),
