@@ -99,7 +99,8 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
     EngineConfig config = ConfigOf(pair);
     config.speculation.drafters = {tested.who};
     config.enable_prefix_cache = tested.serving == Serving::kChunksWithHits;
-    if (tested.serving == Serving::kPreempted) config.num_blocks = 6;
+    const bool is_preempted = tested.serving == Serving::kPreempted;
+    if (is_preempted) config.max_num_seqs = 3;  // the two choices of the first, and one more
     if (tested.serving == Serving::kChunksWithHits) config.max_num_batched_tokens = 11;
     ManualClock clock;
     TimedRunner target(pair.target(), clock, microseconds(1000), microseconds(20));
@@ -110,6 +111,9 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
     for (int i = 0; i < kNumRequests; ++i) {
       Request request = RequestOf(i, tested.is_greedy);
       request.speculation = {.mode = SpeculationMode::kFixed, .max_tokens = 3};
+      // The last comes while the others run, and before them.
+      request.priority = -i;
+      if (is_preempted && i + 1 == kNumRequests) loop.Turns(4);
       clients.push_back(loop.Submit(std::move(request)));
     }
     loop.RunUntilIdle();
