@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <random>
 #include <vector>
 
+#include "kernels/host_memory.h"
 #include "kernels/quantized_rows.h"
 
 namespace runahead {
@@ -13,21 +15,44 @@ namespace {
 constexpr int64_t kSourceBytes = int64_t{64} << 20;
 constexpr int64_t kPeriod = 65536;
 
-// Repeats the first `period` bytes.
-void Repeat(const DeviceBuffer& buffer, int64_t period) {
-  auto* base = static_cast<char*>(buffer.data());
-  for (int64_t done = period; done < buffer.bytes(); done += period) {
-    std::memcpy(base + done, base, static_cast<size_t>(std::min(period, buffer.bytes() - done)));
+// `period` over and over, as long as the memory.
+void Repeat(const std::vector<char>& period, char* memory, int64_t bytes,
+            const std::function<void(char*, const char*, int64_t)>& copy) {
+  const auto size = static_cast<int64_t>(period.size());
+  for (int64_t done = 0; done < bytes; done += size) {
+    copy(memory + done, period.data(), std::min(size, bytes - done));
   }
 }
 
-DeviceBuffer RandomBytes(Backend& backend, int64_t count, uint32_t mask) {
-  DeviceBuffer buffer = backend.Allocate(count, MemoryKind::kDevice);
-  std::mt19937 rng(2);
-  for (int64_t i = 0; i < std::min(count, kPeriod); ++i) {
-    static_cast<uint8_t*>(buffer.data())[i] = static_cast<uint8_t>(rng() & mask);
+std::vector<char> RandomPeriod(int64_t count, int bytes) {
+  std::vector<char> period(static_cast<size_t>(std::min(count, kPeriod) * bytes));
+  std::mt19937 rng(1);
+  for (size_t at = 0; at < period.size(); at += static_cast<size_t>(bytes)) {
+    const float value = (static_cast<float>(rng() >> 8) * 0x1p-24f - 0.5f) * 0.1f;
+    const BFloat16 rounded = ToBFloat16(value);
+    if (bytes == 2) std::memcpy(period.data() + at, &rounded, 2);
+    if (bytes == 4) std::memcpy(period.data() + at, &value, 4);
   }
-  Repeat(buffer, kPeriod);
+  return period;
+}
+
+// Of the host, as what is packed is.
+DeviceBuffer HostValues(int64_t count, int bytes) {
+  DeviceBuffer buffer = AllocateHostMemory(count * bytes);
+  Repeat(
+      RandomPeriod(count, bytes), static_cast<char*>(buffer.data()), buffer.bytes(),
+      [](char* to, const char* from, int64_t n) { std::memcpy(to, from, static_cast<size_t>(n)); });
+  return buffer;
+}
+
+DeviceBuffer HostBytes(int64_t count, uint32_t mask) {
+  std::vector<char> period(static_cast<size_t>(std::min(count, kPeriod)));
+  std::mt19937 rng(2);
+  for (char& byte : period) byte = static_cast<char>(rng() & mask);
+  DeviceBuffer buffer = AllocateHostMemory(count);
+  Repeat(
+      period, static_cast<char*>(buffer.data()), buffer.bytes(),
+      [](char* to, const char* from, int64_t n) { std::memcpy(to, from, static_cast<size_t>(n)); });
   return buffer;
 }
 
@@ -51,13 +76,9 @@ void FillQuantizedRow(char* row, int64_t k, int group, std::mt19937& rng) {
 
 DeviceBuffer RandomValues(Backend& backend, int64_t count, int bytes) {
   DeviceBuffer buffer = backend.Allocate(count * bytes, MemoryKind::kDevice);
-  std::mt19937 rng(1);
-  for (int64_t i = 0; i < std::min(count, kPeriod); ++i) {
-    const float value = (static_cast<float>(rng() >> 8) * 0x1p-24f - 0.5f) * 0.1f;
-    if (bytes == 2) static_cast<BFloat16*>(buffer.data())[i] = ToBFloat16(value);
-    if (bytes == 4) static_cast<float*>(buffer.data())[i] = value;
-  }
-  Repeat(buffer, kPeriod * bytes);
+  Repeat(RandomPeriod(count, bytes), static_cast<char*>(buffer.data()), buffer.bytes(),
+         [&](char* to, const char* from, int64_t n) { backend.CopyToDevice(to, from, n); });
+  backend.Wait(backend.Record());
   return buffer;
 }
 
@@ -67,10 +88,13 @@ DeviceBuffer RandomRows(Backend& backend, InputFormat format, int64_t num_rows, 
   }
   const int64_t row_bytes = RowBytes(format, k);
   DeviceBuffer buffer = backend.Allocate(num_rows * row_bytes, MemoryKind::kDevice);
+  std::vector<char> rows(static_cast<size_t>(num_rows * row_bytes));
   std::mt19937 rng(3);
   for (int64_t t = 0; t < num_rows; ++t) {
-    FillQuantizedRow(static_cast<char*>(buffer.data()) + t * row_bytes, k, format.group, rng);
+    FillQuantizedRow(rows.data() + t * row_bytes, k, format.group, rng);
   }
+  backend.CopyToDevice(buffer.data(), rows.data(), num_rows * row_bytes);
+  backend.Wait(backend.Record());
   return buffer;
 }
 
@@ -78,11 +102,11 @@ BenchWeights::BenchWeights(Backend& backend, WeightFormat format)
     : backend_(backend), format_(format) {
   if (!format.is_quantized()) {
     const int bytes = format.type == WeightType::kBF16 ? 2 : 4;
-    source_ = RandomValues(backend, kSourceBytes / bytes, bytes);
+    source_ = HostValues(kSourceBytes / bytes, bytes);
   } else {
-    source_ = RandomBytes(backend, kSourceBytes, 0xFF);
-    scales_ = RandomValues(backend, kSourceBytes / 32, 2);
-    zero_points_ = RandomBytes(backend, kSourceBytes / 32, 15);
+    source_ = HostBytes(kSourceBytes, 0xFF);
+    scales_ = HostValues(kSourceBytes / 32, 2);
+    zero_points_ = HostBytes(kSourceBytes / 32, 15);
   }
   input_format_ = Pack(1, 1)->input_format();
 }

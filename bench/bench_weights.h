@@ -48,7 +48,7 @@ class BenchWeights {
   Backend& backend_;
   WeightFormat format_;
   InputFormat input_format_;
-  DeviceBuffer source_;  // values or codes
+  DeviceBuffer source_;  // values or codes, of the host as the next two
   DeviceBuffer scales_;
   DeviceBuffer zero_points_;
 };

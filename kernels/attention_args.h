@@ -45,6 +45,12 @@ struct BatchShape {
       context_lens;  // [S] tokens in the cache once this step's rows are stored
   std::span<const int32_t> block_tables;  // [S, table_stride] block ids
   int table_stride = 0;
+  // Rows of the step behind those of the sequences: padding, which attends to nothing. What
+  // attention puts out for them is not defined. Only where DeviceInfo::has_graphs.
+  int num_padding_rows = 0;
+  // Whether the rows are those of a bucket of graphs, padding or not: then plans of like steps have
+  // equal graph keys.
+  bool is_in_bucket = false;
 
   int num_sequences() const { return static_cast<int>(context_lens.size()); }
 };
@@ -65,6 +71,9 @@ struct AttentionLimits {
 class AttentionPlan {
  public:
   virtual ~AttentionPlan() = default;
+  // A graph captured under a plan replays under every later one of the same object with an equal
+  // key.
+  virtual uint64_t graph_key() const { return 0; }
 };
 
 // Rotates q and k (after an optional RMS norm per head) and stores k and v into the cache. Pairs
@@ -79,7 +88,8 @@ struct RopeStoreKvArgs {
   float norm_eps = 0;
   TensorView rope;                     // [max_position, D] f32: D/2 cosines, then D/2 sines
   std::span<const int32_t> positions;  // [T]
-  std::span<const int64_t> slots;      // [T] block * B + offset
+  // [T] block * B + offset; -1 where DeviceInfo::has_graphs: a row of padding, which stores nothing
+  std::span<const int64_t> slots;
   KvLayerView cache;
 };
 

@@ -1,6 +1,10 @@
 // Backend: the fused ops a transformer step is made of, and the memory they run on. Engine thread
 // only.
 //
+// Views, gains and what buffers hold are the device's memory: the host reaches them by CopyToHost
+// and CopyToDevice alone, even where its own would do. Spans are the host's memory: what an op
+// reads from them may change as soon as it returns, what it writes to them is there after a Wait.
+//
 // Ops run in program order. They never allocate, throw, or wait for the device; outputs are
 // caller-owned views; T == 0 does nothing. A row's result depends on that row alone, never on which
 // rows share the batch (docs/numerics.md). Preconditions are RA_CHECKed.
@@ -63,7 +67,8 @@ struct GatherRowsArgs {
 // A point in the device's stream of work.
 using Ticket = uint64_t;
 
-// A captured forward pass that replays with the same addresses.
+// A captured sequence of ops. A launch enqueues them with the same views and what the same spans
+// hold by then.
 class Graph {
  public:
   virtual ~Graph() = default;
@@ -83,13 +88,18 @@ class Backend {
   virtual int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const = 0;
   virtual std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) = 0;
 
-  // Null where graphs bring nothing: the caller then runs `forward` itself each time.
+  // Enqueues nothing: what `forward` would is what each launch of the graph will. It calls the ops
+  // from Embed to GatherRows above (no copies between host and device, no PlanAttention, nothing
+  // that fills spans), whose spans keep their address and size as long as the graph lives. Null
+  // where there is none to be had: the caller then runs `forward` itself each time.
   virtual std::unique_ptr<Graph> Capture(const std::function<void()>& forward) = 0;
 
   virtual void CopyToDevice(void* to, const void* from, int64_t bytes) = 0;
   virtual void CopyToHost(void* to, const void* from, int64_t bytes) = 0;
-  virtual Ticket Record() = 0;           // after all work enqueued so far
-  virtual void Wait(Ticket ticket) = 0;  // until that work is done
+  virtual Ticket Record() = 0;  // after all work enqueued so far
+  // Until that work is done. Throws std::runtime_error where the device has failed, with its first
+  // error: it stays failed, and what is enqueued on it does nothing.
+  virtual void Wait(Ticket ticket) = 0;
 
   virtual void PlanAttention(const BatchShape& shape, AttentionPlan& plan) = 0;
   virtual void Embed(const EmbedArgs& args) = 0;

@@ -18,6 +18,10 @@ struct DeviceInfo {
   std::string detail;  // "AVX-512 (AVX3_ZEN4), 2 threads"
   int num_threads = 1;
   int64_t memory_bytes = 0;  // total memory of the device
+  // What may be allocated there; 0: its memory is the host's, and the system knows.
+  int64_t free_bytes = 0;
+  // Whether Capture makes graphs: then steps may be padded, so that few graphs serve them all.
+  bool has_graphs = false;
   // What linear layers put out and the residual stream is kept in.
   DType activation_dtype = DType::kF32;
 };

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "kernels/quantized_rows.h"
+#include "model/forward_graphs.h"
 #include "model/sampling_input.h"
 #include "model/step_input.h"
 
@@ -122,7 +123,10 @@ struct ModelRunner::State {
         input(bounds),
         sampling(model.config().vocab_limit, bounds.verify_mode),
         logprob_rows(static_cast<size_t>(bounds.max_logit_rows)),
-        row_index(static_cast<size_t>(bounds.max_logit_rows)) {}
+        row_index(static_cast<size_t>(bounds.max_logit_rows)),
+        graphs(device) {
+    graph_rows.reserve(static_cast<size_t>(bounds.max_logit_rows));
+  }
 
   void* At(int64_t offset) const { return static_cast<char*>(memory.data()) + offset; }
 
@@ -137,6 +141,10 @@ struct ModelRunner::State {
   }
 
   void Forward();
+  void ForwardLayers();
+  bool ForwardInBuckets(std::span<const SequenceRun> runs);
+  bool CollectLogitRows(std::span<const SequenceRun> runs);
+  TensorView Logits(int64_t num_rows) const;
   TensorView Head(std::span<const int32_t> rows);
   void RunSlice(std::span<const SequenceRun> runs);
   void EmitSlice();
@@ -156,15 +164,56 @@ struct ModelRunner::State {
   StepInput input;
   SamplingInput sampling;
   LogprobRowsOutput logprob_rows;
-  std::vector<int32_t> row_index;  // scratch: some rows of a slice
-  TensorView kept;                 // the target's draft_logits, or rank 0
+  std::vector<int32_t> row_index;   // scratch: some rows of a slice
+  TensorView kept;                  // the target's draft_logits, or rank 0
+  std::vector<int32_t> graph_rows;  // of the step, whose logits a graph computes; it never moves
+  bool has_logits = false;          // of the one slice of the step: a graph's
+  ForwardGraphs graphs;
   ModelOutput output;
 };
 
 void ModelRunner::State::Forward() {
+  backend.PlanAttention(input.Shape(), *plan);
+  ForwardLayers();
+}
+
+// Layers and head of a small step as one graph, its rows and logit rows padded to buckets. False
+// where that cannot be: nothing is done.
+bool ModelRunner::State::ForwardInBuckets(std::span<const SequenceRun> runs) {
+  const int rows = graphs.BucketFor(input.num_rows());
+  if (rows == 0 || rows > limits.max_rows || !CollectLogitRows(runs)) return false;
+  const int logit_rows =
+      std::min(graphs.BucketFor(static_cast<int>(graph_rows.size())), limits.max_logit_rows);
+  graph_rows.resize(static_cast<size_t>(logit_rows), 0);
+  input.PadTo(rows);
+  backend.PlanAttention(input.Shape(), *plan);
+  const auto forward = [this] {
+    ForwardLayers();
+    if (!graph_rows.empty()) Head(graph_rows);
+  };
+  if (!graphs.Launch({rows, logit_rows, plan->graph_key()}, forward)) forward();
+  has_logits = !graph_rows.empty();
+  return true;
+}
+
+// Into graph_rows, in the order of SamplingInput. False where they are more than one slice.
+bool ModelRunner::State::CollectLogitRows(std::span<const SequenceRun> runs) {
+  graph_rows.clear();
+  int num_logprob_rows = 0;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    if (!runs[s].wants_token) continue;
+    const int rows = runs[s].num_drafts + 1;
+    if (NumLogprobs(runs[s]) >= 0) num_logprob_rows += rows;
+    if (static_cast<int>(graph_rows.size()) + rows > limits.max_logit_rows) return false;
+    for (int row = 0; row < rows; ++row)
+      graph_rows.push_back(input.row_offsets[s + 1] - rows + row);
+  }
+  return num_logprob_rows <= LogprobRows(limits);
+}
+
+void ModelRunner::State::ForwardLayers() {
   const ModelConfig& config = transformer.config();
   const int64_t rows = input.num_rows();
-  backend.PlanAttention(input.Shape(), *plan);
   transformer.Forward(
       backend, {.ids = input.ids,
                 .positions = input.positions,
@@ -181,23 +230,31 @@ void ModelRunner::State::Forward() {
                             .gated = At(layout.gated)}});
 }
 
+// The first rows of the logits, without the columns of added ids.
+TensorView ModelRunner::State::Logits(int64_t num_rows) const {
+  TensorView logits(At(layout.logits), DType::kF32, {num_rows, transformer.config().vocab_size});
+  logits.dims[1] = vocab();
+  return logits;
+}
+
 TensorView ModelRunner::State::Head(std::span<const int32_t> rows) {
   RA_CHECK_LE(rows.size(), static_cast<size_t>(limits.max_logit_rows));
   const auto num_rows = static_cast<int64_t>(rows.size());
-  TensorView logits(At(layout.logits), DType::kF32, {num_rows, transformer.config().vocab_size});
+  const TensorView logits(At(layout.logits), DType::kF32,
+                          {num_rows, transformer.config().vocab_size});
   transformer.Head(backend, {.normed = At(layout.normed),
                              .num_rows = input.num_rows(),
                              .rows = rows,
                              .gathered = At(layout.gathered),
                              .logits = logits});
-  logits.dims[1] = vocab();  // what follows never sees the columns of added ids
-  return logits;
+  return Logits(num_rows);
 }
 
 // Logits, sampling and logprobs of the sequences gathered in `sampling`, appended to the output.
 void ModelRunner::State::RunSlice(std::span<const SequenceRun> runs) {
   if (sampling.num_rows() == 0) return;
-  const TensorView logits = Head(sampling.step_rows());
+  const TensorView logits = has_logits ? Logits(sampling.num_rows()) : Head(sampling.step_rows());
+  has_logits = false;
   const TensorView raw(At(layout.spare), DType::kF32, {sampling.num_logprob_rows(), vocab()});
   if (sampling.num_logprob_rows() > 0) {
     backend.GatherRows({.x = logits, .rows = sampling.logprob_rows(), .out = raw});
@@ -361,7 +418,7 @@ const ModelOutput& ModelRunner::Run(std::span<const SequenceRun> runs) {
   output.offsets.assign(runs.size() + 1, 0);
   output.prompt_logprobs.resize(runs.size());
   state.input.Fill(runs);
-  if (!runs.empty()) state.Forward();
+  if (!runs.empty() && !state.ForwardInBuckets(runs)) state.Forward();
   state.Sample(runs);
   for (size_t s = 0; s < runs.size(); ++s) {
     output.prompt_logprobs[s].clear();
@@ -390,6 +447,8 @@ void ModelRunner::KeepProposals(const TensorView& rows) {
   state.kept = rows;
   state.kept.dims[1] = state.vocab();
 }
+
+int64_t ModelRunner::num_graph_launches() const { return state_->graphs.num_launches(); }
 
 TensorView ModelRunner::LogitsOf(std::span<const int32_t> rows) { return state_->Head(rows); }
 

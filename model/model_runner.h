@@ -118,6 +118,9 @@ class ModelRunner final : public StepRunner {
   // call of any kind; for tests and tools. R <= max_logit_rows.
   TensorView LogitsOf(std::span<const int32_t> rows);
 
+  // Steps so far that were replays of a captured one.
+  int64_t num_graph_launches() const;
+
   // Bytes of device memory a runner allocates, before building one (`plan`). Exact.
   static int64_t WorkspaceBytes(const ModelConfig& config, const RunnerLimits& limits,
                                 DType activation_dtype);

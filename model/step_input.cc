@@ -26,6 +26,7 @@ void StepInput::Fill(std::span<const SequenceRun> runs) {
   slots.clear();
   row_offsets.assign(1, 0);
   context_lens.clear();
+  is_in_bucket = false;
   int longest = 0;
   for (const SequenceRun& run : runs) {
     AddRows(run);
@@ -39,6 +40,15 @@ void StepInput::Fill(std::span<const SequenceRun> runs) {
     std::copy_n(run.block_table.begin(), used, row);
     row += table_stride;
   }
+}
+
+void StepInput::PadTo(int num_rows) {
+  RA_CHECK(num_rows >= this->num_rows() && num_rows <= limits.max_rows);
+  const auto size = static_cast<size_t>(num_rows);
+  ids.resize(size, 0);
+  positions.resize(size, 0);
+  slots.resize(size, -1);
+  is_in_bucket = true;
 }
 
 void StepInput::AddRows(const SequenceRun& run) {

@@ -39,7 +39,7 @@ Result<BareModel> LoadBareModel(ModelSettings settings) {
     settings.max_model_len = kCacheTokens;
     RA_ASSIGN_OR_RETURN(model.plan, PlanModel(*model.backend, settings));
   }
-  RA_RETURN_IF_ERROR(CheckFits(model.plan, AvailableMemory()));
+  RA_RETURN_IF_ERROR(CheckFits(model.plan, AvailableMemory(model.backend->info())));
   RA_ASSIGN_OR_RETURN(model.transformer,
                       Transformer::Load(*model.backend, settings.directory,
                                         {.format = settings.load_format,

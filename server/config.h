@@ -30,6 +30,9 @@ struct ServeConfig {
 
   // Where it computes.
   std::string backend = "auto";
+  int cuda_device = 0;
+  bool cuda_graphs = true;
+  bool cuda_blas = true;
   int threads = 0;
   std::string isa;
   bool pin_threads = false;

@@ -38,6 +38,9 @@ ModelSettings MakeModelSettings(const ServeConfig& config) {
   settings.backend_options.num_threads = config.threads;
   settings.backend_options.isa = config.isa;
   settings.backend_options.pin_threads = config.pin_threads;
+  settings.backend_options.cuda_device = config.cuda_device;
+  settings.backend_options.cuda_graphs = config.cuda_graphs;
+  settings.backend_options.cuda_blas = config.cuda_blas;
   settings.load_format = config.load_format == "dummy" ? LoadFormat::kDummy : LoadFormat::kAuto;
   settings.dtype = config.dtype;
   settings.quantization = {.format = config.quantization,

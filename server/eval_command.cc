@@ -45,7 +45,7 @@ class Subject {
     std::unique_ptr<Subject> subject(new Subject);
     RA_ASSIGN_OR_RETURN(subject->backend_, MakeBackend(settings.backend, settings.backend_options));
     RA_ASSIGN_OR_RETURN(subject->plan_, PlanModel(*subject->backend_, settings));
-    RA_RETURN_IF_ERROR(CheckFits(subject->plan_, AvailableMemory()));
+    RA_RETURN_IF_ERROR(CheckFits(subject->plan_, AvailableMemory(subject->backend_->info())));
     const LoadOptions options{.format = settings.load_format,
                               .weight_format = subject->plan_.weight_format,
                               .max_context = window,

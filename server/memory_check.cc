@@ -218,7 +218,11 @@ Status CheckFits(const ModelPlan& plan, int64_t available_bytes) {
                                               "--max-logit-rows, or take a smaller model."};
 }
 
-int64_t AvailableMemory() {
+int64_t AvailableMemory(const DeviceInfo& device) {
+  return device.free_bytes > 0 ? device.free_bytes : AvailableHostMemory();
+}
+
+int64_t AvailableHostMemory() {
   int64_t available = std::numeric_limits<int64_t>::max();
   std::ifstream meminfo("/proc/meminfo");
   for (std::string key; meminfo >> key;) {

@@ -51,8 +51,11 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
 // cannot hold one full context.
 Status CheckFits(const ModelPlan& plan, int64_t available_bytes);
 
-// Bytes this process may still take: what the system calls available, or what is left of the
-// process's control group.
-int64_t AvailableMemory();
+// Bytes a model may take: of a device with memory of its own what is free there, else what this
+// process may still take of the host's.
+int64_t AvailableMemory(const DeviceInfo& device);
+
+// What the system calls available, or what is left of the process's control group.
+int64_t AvailableHostMemory();
 
 }  // namespace runahead

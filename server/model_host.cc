@@ -32,7 +32,8 @@ Result<std::unique_ptr<ModelHost>> ModelHost::Load(const ModelSettings& settings
                                                    const Clock& clock, Logger& logger,
                                                    std::function<void(double)> progress) {
   std::unique_ptr<ModelHost> host(new ModelHost(settings));
-  RA_ASSIGN_OR_RETURN(host->backend_, MakeBackend(settings.backend, settings.backend_options));
+  RA_ASSIGN_OR_RETURN(host->backend_, MakeBackend(settings.backend, settings.backend_options,
+                                                  &host->backend_notice_));
   RA_RETURN_IF_ERROR(host->LoadText());
   RA_RETURN_IF_ERROR(host->LoadModel(std::move(progress)));
   RA_RETURN_IF_ERROR(host->AllocateCache(clock));
@@ -61,7 +62,7 @@ Status ModelHost::LoadText() {
 
 Status ModelHost::LoadModel(std::function<void(double)> progress) {
   RA_ASSIGN_OR_RETURN(plan_, PlanModel(*backend_, settings_));
-  RA_RETURN_IF_ERROR(CheckFits(plan_, AvailableMemory()));
+  RA_RETURN_IF_ERROR(CheckFits(plan_, AvailableMemory(backend_->info())));
   if (settings_.loads_text && served_.tokenizer->vocab_size() > plan_.config.vocab_limit) {
     return InvalidArgument("the tokenizer has " + std::to_string(served_.tokenizer->vocab_size()) +
                            " tokens, but the model's vocabulary is " +
@@ -116,7 +117,7 @@ Status ModelHost::AllocateCache(const Clock& clock) {
     if (draft_ != nullptr) draft_->Allocate(plan_, *runner_, *cache_, clock);
   } catch (const std::bad_alloc&) {
     return {StatusCode::kResourceExhausted,
-            "the system gave less memory than it said was available:\n" + plan_.Table()};
+            "there was less memory than was said to be available:\n" + plan_.Table()};
   }
   return {};
 }
@@ -177,7 +178,8 @@ std::vector<std::string> ModelHost::Describe() const {
           " weights, " + Bytes(transformer_->weight_bytes()) + " resident, " +
           WeightsText(config, plan_.weight_format, plan_.memory) + ", context " +
           std::to_string(served_.max_context),
-      "device " + backend_->info().name + ": " + backend_->info().detail,
+      "device " + backend_->info().name + ": " + backend_->info().detail +
+          (backend_notice_.empty() ? "" : " (" + backend_notice_ + ")"),
       "KV cache: " + std::to_string(cache_->num_blocks()) + " blocks of " +
           std::to_string(shape.block_size) + " tokens, " + std::string(DTypeName(shape.dtype)) +
           ", " + Bytes(token_bytes) + " a token, " + Bytes(cache_->bytes()) + " in all",

@@ -60,6 +60,7 @@ class ModelHost {
   ModelSettings settings_;
   ModelPlan plan_;
   Metrics metrics_;
+  std::string backend_notice_;  // why "auto" did not take CUDA, where it might have
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<KvCache> cache_;

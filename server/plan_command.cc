@@ -51,12 +51,14 @@ Status CheckTokens(const ModelSettings& settings) {
 }  // namespace
 
 Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
-  RA_ASSIGN_OR_RETURN(const auto backend, MakeBackend(settings.backend, settings.backend_options));
+  std::string notice;
+  RA_ASSIGN_OR_RETURN(const auto backend,
+                      MakeBackend(settings.backend, settings.backend_options, &notice));
   RA_ASSIGN_OR_RETURN(const ModelPlan plan, PlanModel(*backend, settings));
   out << plan.config.architecture << ", " << Count(plan.memory.num_weights) << " weights ("
       << WeightsText(plan.config, plan.weight_format, plan.memory) << "), context "
       << plan.max_context << ", on " << backend->info().name << ": " << backend->info().detail
-      << "\n"
+      << (notice.empty() ? "" : " (" + notice + ")") << "\n"
       << DraftLine(settings, plan) << plan.Table();
   const int64_t tokens = plan.num_blocks * plan.memory.kv_shape.block_size;
   out << "The cache holds " << tokens << " tokens, " << tokens / plan.max_context
@@ -71,7 +73,7 @@ Status RunPlanCommand(const ModelSettings& settings, std::ostream& out) {
       RA_RETURN_IF_ERROR(CheckTokens(settings));
     }
   }
-  const int64_t available = AvailableMemory();
+  const int64_t available = AvailableMemory(backend->info());
   RA_RETURN_IF_ERROR(CheckFits(plan, available));
   out << "It fits: " << Bytes(available) << " are available here.\n";
   return {};

@@ -14,7 +14,7 @@ namespace {
 // As many as the CPU backend would take.
 Result<int> NumThreads(int wanted) {
   if (wanted > 0) return wanted;
-  RA_ASSIGN_OR_RETURN(const auto backend, MakeBackend("auto", {}));
+  RA_ASSIGN_OR_RETURN(const auto backend, MakeBackend("cpu", {}));
   return std::max(1, backend->info().num_threads);
 }
 

@@ -30,9 +30,9 @@ struct AttentionParams {
 
   const int32_t* row_offsets = nullptr;
   const int32_t* context_lens = nullptr;
-  const int32_t* row_sequences = nullptr;
+  const int32_t* row_sequences = nullptr;  // -1: padding
   const int32_t* block_tables = nullptr;
-  int table_stride = 0;
+  const int32_t* table_stride = nullptr;  // one
   const AttentionItem* items = nullptr;
   const MergeItem* merges = nullptr;
   float* partials = nullptr;

@@ -91,7 +91,7 @@ RA_DEVICE Work MakeWork(const AttentionParams& params, const AttentionItem& item
   work.num_rows = work.num_queries * params.group;
   work.context = params.context_lens[s];
   work.kv_head = BlockY();
-  work.table = params.block_tables + int64_t{s} * params.table_stride;
+  work.table = params.block_tables + int64_t{s} * *params.table_stride;
   const int end_row =
       item.first_row + kRows < work.num_rows ? item.first_row + kRows : work.num_rows;
   const int first = work.Position(item.first_row / params.group);

@@ -1,11 +1,15 @@
 #include "kernels/cuda/cuda_backend.h"
 
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "kernels/cuda/int4_weight.h"
 #include "kernels/cuda/int8_weight.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/profile_range.h"
 
 namespace runahead::RA_CUDA {
 namespace {
@@ -13,19 +17,69 @@ namespace {
 // Ids, positions, slots and sampling parameters of a step, several times over.
 constexpr int64_t kStagingBytes = int64_t{16} << 20;
 
+// Device memory for the spans of one graph: 20 bytes a row, of 128 rows.
+constexpr int64_t kPlacesBytes = 4096;
+constexpr int kMaxGraphs = 256;
+
+// An op that is being enqueued: its name in a profile, and what it works with.
+struct Op {
+  ProfileRange range;
+  OpContext& context;
+};
+
+// A graph and the spans it reads.
+class StagedGraph final : public Graph {
+ public:
+  // `places` lie in `memory`, which `release` gives back.
+  StagedGraph(std::function<Op()> enter, std::unique_ptr<Graph> graph,
+              std::vector<SpanStaging::Place> places, char* memory, std::function<void()> release)
+      : enter_(std::move(enter)),
+        graph_(std::move(graph)),
+        places_(std::move(places)),
+        memory_(memory),
+        release_(std::move(release)) {}
+  ~StagedGraph() override { release_(); }
+
+  void Launch() override {
+    const Op op = enter_();
+    const int64_t bytes = SpanStaging::BytesOf(places_);
+    if (bytes > 0) {
+      const void* spans = op.context.spans.CopyPlaces(places_, bytes);
+      op.context.runtime.CopyFromPinned(memory_, spans, bytes);
+    }
+    graph_->Launch();
+  }
+
+ private:
+  std::function<Op()> enter_;
+  std::unique_ptr<Graph> graph_;
+  std::vector<SpanStaging::Place> places_;
+  char* memory_;
+  std::function<void()> release_;
+};
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(std::unique_ptr<DeviceRuntime> runtime)
+  CudaBackend(std::unique_ptr<DeviceRuntime> runtime, const CudaBackendOptions& options)
       : runtime_(std::move(runtime)),
         staging_(*runtime_, kStagingBytes),
-        context_{*runtime_, staging_} {
+        dense_(options.make_dense ? options.make_dense(*runtime_) : nullptr),
+        context_{*runtime_, staging_, dense_.get()} {
     const DeviceProperties& device = runtime_->properties();
     info_.name = "cuda";
-    info_.detail = device.name + ", compute capability " +
-                   std::to_string(device.compute_capability / 10) + "." +
+    info_.detail = device.name + " (device " + std::to_string(device.ordinal) +
+                   "), compute capability " + std::to_string(device.compute_capability / 10) + "." +
                    std::to_string(device.compute_capability % 10);
     info_.memory_bytes = device.memory_bytes;
+    info_.free_bytes = device.free_bytes;
+    info_.num_threads = options.num_threads;
+    info_.has_graphs = options.has_graphs;
     info_.activation_dtype = DType::kBF16;
+    if (!options.has_graphs) return;
+    graph_memory_ = runtime_->Allocate(kMaxGraphs * kPlacesBytes, MemoryKind::kDevice);
+    for (int i = kMaxGraphs; i-- > 0;) {
+      free_places_.push_back(static_cast<char*>(graph_memory_.data()) + i * kPlacesBytes);
+    }
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -42,7 +96,11 @@ class CudaBackend final : public Backend {
       AllowInt8Linear(runtime_->properties());
       return PackInt8(canonical, *runtime_);
     }
-    return PackPlainLinear(canonical, *runtime_);
+    std::unique_ptr<LinearWeight> weight = PackPlainLinear(canonical, *runtime_);
+    if (dense_ != nullptr && canonical.format == WeightFormat::kBF16) {
+      dense_->Prepare(weight->n(), weight->k());
+    }
+    return weight;
   }
   int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const override {
     if (format.type == WeightType::kInt4) return Int4Layout(n, k, format).bytes();
@@ -53,7 +111,16 @@ class CudaBackend final : public Backend {
     return RA_CUDA::MakeAttentionPlan(limits, *runtime_);
   }
   std::unique_ptr<Graph> Capture(const std::function<void()>& forward) override {
-    return runtime_->Capture(forward);
+    if (free_places_.empty()) return nullptr;
+    char* memory = free_places_.back();
+    staging_.BeginCapture(memory, kPlacesBytes);
+    std::unique_ptr<Graph> graph = runtime_->Capture(forward);
+    std::vector<SpanStaging::Place> places = staging_.EndCapture();
+    if (graph == nullptr) return nullptr;
+    free_places_.pop_back();
+    return std::make_unique<StagedGraph>([this] { return Enter("graph"); }, std::move(graph),
+                                         std::move(places), memory,
+                                         [this, memory] { free_places_.push_back(memory); });
   }
 
   void CopyToDevice(void* to, const void* from, int64_t bytes) override {
@@ -67,51 +134,81 @@ class CudaBackend final : public Backend {
   void Wait(Ticket /*ticket*/) override {
     runtime_->Wait(runtime_->Record());
     staging_.Drain();
+    step_.reset();
   }
 
   void PlanAttention(const BatchShape& shape, AttentionPlan& plan) override {
-    RA_CUDA::PlanAttention(shape, plan, context_);
+    step_.emplace("step");
+    RA_CUDA::PlanAttention(shape, plan, EnterUncaptured("PlanAttention").context);
   }
-  void Embed(const EmbedArgs& args) override { RA_CUDA::Embed(args, context_); }
-  void RmsNorm(const RmsNormArgs& args) override { RA_CUDA::RmsNorm(args, context_); }
-  void AddRmsNorm(const AddRmsNormArgs& args) override { RA_CUDA::AddRmsNorm(args, context_); }
+  void Embed(const EmbedArgs& args) override { RA_CUDA::Embed(args, Enter("Embed").context); }
+  void RmsNorm(const RmsNormArgs& args) override {
+    RA_CUDA::RmsNorm(args, Enter("RmsNorm").context);
+  }
+  void AddRmsNorm(const AddRmsNormArgs& args) override {
+    RA_CUDA::AddRmsNorm(args, Enter("AddRmsNorm").context);
+  }
   void Linear(const LinearArgs& args) override {
     if (const auto* int4 = dynamic_cast<const Int4Weight*>(args.weight)) {
-      return Int4Linear(args, *int4, context_);
+      return Int4Linear(args, *int4, Enter("Linear").context);
     }
     if (const auto* int8 = dynamic_cast<const Int8Weight*>(args.weight)) {
-      return Int8Linear(args, *int8, context_);
+      return Int8Linear(args, *int8, Enter("Linear").context);
     }
-    PlainLinear(args, context_);
+    PlainLinear(args, Enter("Linear").context);
   }
   void RopeAndStoreKv(const RopeStoreKvArgs& args) override {
-    RA_CUDA::RopeAndStoreKv(args, context_);
+    RA_CUDA::RopeAndStoreKv(args, Enter("RopeAndStoreKv").context);
   }
   void PagedAttention(const PagedAttentionArgs& args) override {
-    RA_CUDA::PagedAttention(args, context_);
+    RA_CUDA::PagedAttention(args, Enter("PagedAttention").context);
   }
-  void SiluMul(const SiluMulArgs& args) override { RA_CUDA::SiluMul(args, context_); }
-  void GatherRows(const GatherRowsArgs& args) override { RA_CUDA::GatherRows(args, context_); }
+  void SiluMul(const SiluMulArgs& args) override {
+    RA_CUDA::SiluMul(args, Enter("SiluMul").context);
+  }
+  void GatherRows(const GatherRowsArgs& args) override {
+    RA_CUDA::GatherRows(args, Enter("GatherRows").context);
+  }
   void ProcessLogits(const ProcessLogitsArgs& args) override {
-    RA_CUDA::ProcessLogits(args, context_);
+    RA_CUDA::ProcessLogits(args, EnterUncaptured("ProcessLogits").context);
   }
   void SampleAndVerify(const SampleVerifyArgs& args) override {
-    RA_CUDA::SampleAndVerify(args, context_);
+    RA_CUDA::SampleAndVerify(args, EnterUncaptured("SampleAndVerify").context);
   }
-  void TopLogprobs(const TopLogprobsArgs& args) override { RA_CUDA::TopLogprobs(args, context_); }
-  void CopyBlocks(const CopyBlocksArgs& args) override { RA_CUDA::CopyBlocks(args, context_); }
+  void TopLogprobs(const TopLogprobsArgs& args) override {
+    RA_CUDA::TopLogprobs(args, EnterUncaptured("TopLogprobs").context);
+  }
+  void CopyBlocks(const CopyBlocksArgs& args) override {
+    RA_CUDA::CopyBlocks(args, EnterUncaptured("CopyBlocks").context);
+  }
 
  private:
+  // Where nobody has waited for very long, this does, so that what is staged stays bounded.
+  Op Enter(const char* name) {
+    if (staging_.used_bytes() > kStagingBytes / 2 && !staging_.is_capturing()) Wait(Ticket());
+    return {ProfileRange(name), context_};
+  }
+  // Of an op no graph can hold: it reads more of the host than its spans.
+  Op EnterUncaptured(const char* name) {
+    RA_CHECK(!staging_.is_capturing(), "not within Capture");
+    return Enter(name);
+  }
+
   std::unique_ptr<DeviceRuntime> runtime_;
   SpanStaging staging_;
+  std::unique_ptr<DenseLinear> dense_;
   OpContext context_;
+  std::optional<ProfileRange> step_;  // from its plan to the wait for its results
+  DeviceBuffer graph_memory_;
+  std::vector<char*> free_places_;  // of kPlacesBytes each
   DeviceInfo info_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeBackend(std::unique_ptr<DeviceRuntime> runtime) {
-  return std::make_unique<CudaBackend>(std::move(runtime));
+std::unique_ptr<Backend> MakeBackend(std::unique_ptr<DeviceRuntime> runtime,
+                                     const CudaBackendOptions& options) {
+  return std::make_unique<CudaBackend>(std::move(runtime), options);
 }
 
 }  // namespace runahead::RA_CUDA

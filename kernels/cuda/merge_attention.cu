@@ -23,6 +23,7 @@ constexpr int kThreads = 128;
 __global__ void __launch_bounds__(kThreads)
     MergeKernel(const __grid_constant__ AttentionParams params) {
   const MergeItem item = params.merges[BlockX()];
+  if (item.num_chunks == 0) return;
   const int first_query = params.row_offsets[item.sequence];
   const int num_rows = (params.row_offsets[item.sequence + 1] - first_query) * params.group;
   const int dim = params.head_dim;
@@ -112,7 +113,7 @@ std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits,
 }
 
 void PlanAttention(const BatchShape& shape, AttentionPlan& plan, OpContext& context) {
-  static_cast<CudaAttentionPlan&>(plan).Plan(shape, context.runtime);
+  static_cast<CudaAttentionPlan&>(plan).Plan(shape, context.runtime, context.spans);
 }
 
 void PagedAttention(const PagedAttentionArgs& args, OpContext& context) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/backend.h"
+#include "kernels/cuda/dense_linear.h"
 #include "kernels/cuda/device_runtime.h"
 #include "kernels/cuda/span_staging.h"
 
@@ -13,6 +14,7 @@ namespace runahead::RA_CUDA {
 struct OpContext {
   DeviceRuntime& runtime;
   SpanStaging& spans;
+  DenseLinear* dense = nullptr;  // null: BF16 weights are multiplied by plain_linear.cu
 
   Stream stream() const { return runtime.stream(); }
 };

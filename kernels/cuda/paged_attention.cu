@@ -253,6 +253,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   using Storage = SharedStorage<Cache, kDim, kRows>;
   auto& shared = *DynamicShared<Storage>();
   const AttentionItem item = params.items[BlockX()];
+  if (item.sequence < 0) return;
   const Work work = MakeWork<kRows>(params, item);
   LoadQuery<Storage, kDim, kRows>(params, work, shared);
   if (ThreadX() < kRows) shared.total[ThreadX()] = {};  // of an item that sees nothing

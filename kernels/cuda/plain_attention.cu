@@ -54,9 +54,10 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   const auto t = static_cast<int>(item / num_heads);
   const auto head = static_cast<int>(item % num_heads);
   const int s = params.row_sequences[t];
+  if (s < 0) return;
   const Visible visible =
       VisibleAt(params.context_lens[s] - params.row_offsets[s + 1] + t, params.window);
-  const int32_t* table = params.block_tables + int64_t{s} * params.table_stride;
+  const int32_t* table = params.block_tables + int64_t{s} * *params.table_stride;
   const auto* keys = static_cast<const Cache*>(params.k);
   const auto* values = static_cast<const Cache*>(params.v);
   const auto row_at = [&](int position) {

@@ -145,6 +145,20 @@ void PlainLinear(const LinearArgs& args, OpContext& context) {
   params.n = static_cast<int>(weight.n());
   params.k = static_cast<int>(weight.k());
   if (params.num_rows == 0) return;
+  if (context.dense != nullptr && weight.input_format().dtype == DType::kBF16 &&
+      context.dense->Run({.x = params.x,
+                          .x_stride = params.x_stride,
+                          .weight = params.weight,
+                          .bias = params.bias,
+                          .y = params.y,
+                          .y_stride = params.y_stride,
+                          .y_is_f32 = args.y.dtype == DType::kF32,
+                          .num_rows = params.num_rows,
+                          .n = params.n,
+                          .k = params.k},
+                         context.stream())) {
+    return;
+  }
   WithActivation(weight.input_format().dtype, [&](auto w) {
     WithActivation(args.y.dtype, [&](auto y) {
       Launch(PlainLinearKernel<decltype(w), decltype(y)>,

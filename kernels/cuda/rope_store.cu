@@ -131,6 +131,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   if (is_q) return StoreHead(head, x, half, 0);
   const int kv_head = (index - params.num_heads) % params.num_kv_heads;
   const int64_t slot = params.slots[token];
+  if (slot < 0) return;  // padding
   const int64_t row =
       (slot / params.block_size * params.num_kv_heads + kv_head) * params.block_size +
       slot % params.block_size;
@@ -144,7 +145,7 @@ void CheckPlaces(const RopeStoreKvArgs& args) {
     RA_CHECK(position >= 0 && position < args.rope.dim(0), "position beyond the rope table");
   }
   for (const int64_t slot : args.slots) {
-    RA_CHECK(slot >= 0 && slot < args.cache.k.dim(0) * args.cache.block_size, "slot out of range");
+    RA_CHECK(slot >= -1 && slot < args.cache.k.dim(0) * args.cache.block_size, "slot out of range");
   }
 }
 

@@ -1,5 +1,8 @@
 #include "kernels/cuda/span_staging.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace runahead::RA_CUDA {
 namespace {
 
@@ -8,56 +11,100 @@ constexpr int64_t kAlignment = 64;
 // Comparing longer spans costs more than copying them.
 constexpr int64_t kMaxSharedSpanBytes = 64 * 1024;
 
+int64_t AlignUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 }  // namespace
 
-SpanStaging::SpanStaging(DeviceRuntime& runtime, int64_t bytes)
-    : runtime_(runtime), memory_(runtime.Allocate(bytes, MemoryKind::kHostPinned)) {}
+SpanStaging::SpanStaging(DeviceRuntime& runtime, int64_t bytes) : runtime_(runtime) {
+  pieces_.push_back({.memory = runtime.Allocate(bytes, MemoryKind::kHostPinned)});
+}
 
 char* SpanStaging::Reserve(int64_t bytes) {
-  const int64_t at = (used_ + kAlignment - 1) / kAlignment * kAlignment;
-  if (at + bytes > memory_.bytes()) {
-    // Nobody has waited for very long; rather late than wrong.
-    RA_CHECK_LE(bytes, memory_.bytes());
-    runtime_.Wait(runtime_.Record());
-    Drain();
-    return Reserve(bytes);
+  for (;; ++current_) {
+    if (current_ == pieces_.size()) {
+      // Rare: thousands of ids for each of many rows. It stays for the next time.
+      const int64_t size = std::max(bytes, pieces_.front().memory.bytes());
+      pieces_.push_back({.memory = runtime_.Allocate(size, MemoryKind::kHostPinned)});
+    }
+    Piece& piece = pieces_[current_];
+    if (piece.used + bytes > piece.memory.bytes()) continue;
+    char* memory = static_cast<char*>(piece.memory.data()) + piece.used;
+    piece.used = AlignUp(piece.used + bytes);
+    return memory;
   }
-  used_ = at + bytes;
-  return static_cast<char*>(memory_.data()) + at;
+}
+
+int64_t SpanStaging::used_bytes() const {
+  int64_t bytes = 0;
+  for (const Piece& piece : pieces_) bytes += piece.used;
+  return bytes;
 }
 
 const void* SpanStaging::CopyIn(const void* data, int64_t bytes) {
   if (bytes == 0) return nullptr;
+  if (is_capturing()) return PlaceOf(data, bytes);
   const auto size = static_cast<size_t>(bytes);
-  const auto* base = static_cast<const char*>(memory_.data());
   if (bytes <= kMaxSharedSpanBytes) {
     for (const Entry& entry : ins_) {
-      if (entry.bytes == bytes && std::memcmp(base + entry.at, data, size) == 0) {
-        return base + entry.at;
-      }
+      if (entry.bytes == bytes && std::memcmp(entry.memory, data, size) == 0) return entry.memory;
     }
   }
   char* copy = Reserve(bytes);
   std::memcpy(copy, data, size);
-  ins_.push_back({copy - base, bytes, nullptr});
+  ins_.push_back({copy, bytes, nullptr});
   return copy;
 }
 
 void* SpanStaging::ReserveOut(void* data, int64_t bytes) {
+  RA_CHECK(!is_capturing(), "a graph leaves its results in device memory");
   if (bytes == 0) return nullptr;
   char* memory = Reserve(bytes);
-  outs_.push_back({memory - static_cast<char*>(memory_.data()), bytes, data});
+  outs_.push_back({memory, bytes, data});
   return memory;
 }
 
 void SpanStaging::Drain() {
   for (const Entry& entry : outs_) {
-    std::memcpy(entry.host, static_cast<char*>(memory_.data()) + entry.at,
-                static_cast<size_t>(entry.bytes));
+    std::memcpy(entry.host, entry.memory, static_cast<size_t>(entry.bytes));
   }
   ins_.clear();
   outs_.clear();
-  used_ = 0;
+  for (Piece& piece : pieces_) piece.used = 0;
+  current_ = 0;
+}
+
+void SpanStaging::BeginCapture(char* device, int64_t bytes) {
+  RA_CHECK(!is_capturing());
+  places_memory_ = device;
+  places_bytes_ = bytes;
+  places_.clear();
+}
+
+std::vector<SpanStaging::Place> SpanStaging::EndCapture() {
+  places_memory_ = nullptr;
+  return std::move(places_);
+}
+
+const void* SpanStaging::PlaceOf(const void* data, int64_t bytes) {
+  const auto same = std::ranges::find_if(
+      places_, [&](const Place& place) { return place.host == data && place.bytes == bytes; });
+  if (same != places_.end()) return places_memory_ + same->at;
+  const int64_t at = AlignUp(BytesOf(places_));
+  RA_CHECK_LE(at + bytes, places_bytes_);
+  places_.push_back({data, bytes, at});
+  return places_memory_ + at;
+}
+
+int64_t SpanStaging::BytesOf(std::span<const Place> places) {
+  return places.empty() ? 0 : places.back().at + places.back().bytes;
+}
+
+const void* SpanStaging::CopyPlaces(std::span<const Place> places, int64_t bytes) {
+  char* copy = Reserve(bytes);
+  for (const Place& place : places) {
+    std::memcpy(copy + place.at, place.host, static_cast<size_t>(place.bytes));
+  }
+  return copy;
 }
 
 }  // namespace runahead::RA_CUDA

@@ -1,6 +1,7 @@
 #include "tests/cuda_emulator/machine.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -97,7 +98,7 @@ void Machine::Run(const LaunchShape& shape, void (*entry)(void*), void* argument
 void Machine::RunBlock() {
   const int num_warps = (num_threads_ + kWarpSize - 1) / kWarpSize;
   num_ended_ = 0;
-  has_ended_.assign(static_cast<size_t>(num_threads_), 0);
+  ended_lanes_.fill(0);
   clocks_.Reset(num_threads_);
   statics_.clear();
   arena_used_ = 0;
@@ -144,7 +145,7 @@ void Machine::EndThread() {
   WaitAsync(0);
   CheckWarpgroupEnd();
   const auto t = static_cast<size_t>(current_);
-  has_ended_[t] = 1;
+  ended_lanes_[t / kWarpSize] |= 1u << t % kWarpSize;
   ++num_ended_;
   if (barriers_[0].num_arrived > 0) {
     Report(BugKind::kDivergence,
@@ -274,13 +275,11 @@ void Machine::Collect(Collective collective, const char* name, uint32_t mask, vo
     Report(BugKind::kDivergence, std::string("a lane outside of its own mask at ") + name);
     Abandon();
   }
-  for (int other = 0; other < kWarpSize; ++other) {
-    const auto t = static_cast<size_t>(warp * kWarpSize + other);
-    if ((mask >> other & 1u) != 0 && has_ended_[t] != 0) {
-      Report(BugKind::kDivergence, std::string("divergent warp: lane ") + std::to_string(other) +
-                                       " has ended, " + name + " waits for it");
-      Abandon();
-    }
+  if (const uint32_t ended = mask & ended_lanes_[static_cast<size_t>(warp)]; ended != 0) {
+    Report(BugKind::kDivergence, std::string("divergent warp: lane ") +
+                                     std::to_string(std::countr_zero(ended)) + " has ended, " +
+                                     name + " waits for it");
+    Abandon();
   }
   std::vector<Pending>& pending = pending_[static_cast<size_t>(warp)];
   auto mine = std::find_if(pending.begin(), pending.end(),

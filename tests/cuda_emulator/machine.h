@@ -216,7 +216,7 @@ class Machine {
   int current_ = -1;  // -1: the host
   bool has_failed_ = false;
   std::vector<int> ready_;
-  std::vector<uint8_t> has_ended_;  // [threads]
+  std::array<uint32_t, kMaxThreads / kWarpSize> ended_lanes_ = {};  // by warp
   std::array<Barrier, kNumBarriers> barriers_;
   std::vector<std::vector<Pending>> pending_;  // by warp
   Clocks clocks_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,8 +35,10 @@ class ModelPair {
  public:
   ModelPair(const std::string& target, const std::string& draft,
             VerifyMode mode = VerifyMode::kCoupled, DType kv = DType::kF32,
-            const WeightFormats& weights = WeightFormat::kF32)
+            const WeightFormats& weights = WeightFormat::kF32,
+            const std::function<std::unique_ptr<Backend>()>& make_backend = {})
       : target_(GoldenModel(target), {.backend = "cpu",
+                                      .make_backend = make_backend,
                                       .weights = weights,
                                       .kv = kv,
                                       .num_blocks = kPairBlocks,
@@ -60,7 +63,8 @@ class ModelPair {
 
   int vocab_size() const { return target_.config().vocab_size; }
   ModelRunner& target() { return target_.runner(); }
-  StepRunner& draft() { return draft_runner_; }
+  ModelRunner& draft() { return draft_runner_; }
+  Backend& backend() { return target_.backend(); }
   DrafterKind kind() const { return kind_; }  // of a drafter with draft()
 
   void PoisonCaches() {

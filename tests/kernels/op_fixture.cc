@@ -52,6 +52,7 @@ std::vector<BackendCase> AllBackends() {
 #if defined(RA_HAS_CUDA_EMULATOR)
   cases.push_back({"cuda_emulated", "", 1});
 #endif
+  if (MakeBackend("cuda", {}).ok()) cases.push_back({"cuda", "", 1});
   return cases;
 }
 
@@ -61,6 +62,7 @@ std::unique_ptr<Backend> Make(const BackendCase& c) {
 #endif
   auto backend = MakeBackend(c.name, {.num_threads = c.num_threads, .isa = c.isa});
   RA_CHECK(backend.ok(), backend.status().message());
+  if (c.name == "cuda") return MakeStagedBackend(std::move(backend).value());
   return std::move(backend).value();
 }
 

@@ -36,7 +36,8 @@ struct BackendCase {
 std::vector<std::string> TestedIsas();
 // The reference, and the cpu backend at each of those with one and with three threads.
 std::vector<BackendCase> HostBackends();
-// Those, and the CUDA backend on its emulator where this build has that (name "cuda_emulated").
+// Those, the CUDA backend on its emulator where this build has that ("cuda_emulated"), and on a GPU
+// where this build and this machine have one ("cuda").
 std::vector<BackendCase> AllBackends();
 std::unique_ptr<Backend> Make(const BackendCase& c);
 std::string CaseName(const testing::TestParamInfo<BackendCase>& info);

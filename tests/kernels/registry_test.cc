@@ -1,6 +1,9 @@
 #include "kernels/registry.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "kernels/cuda_device.h"
 
 namespace runahead {
 namespace {
@@ -13,14 +16,40 @@ TEST(Registry, MakesEveryNamedBackend) {
     EXPECT_GT((*backend)->info().memory_bytes, 0);
     EXPECT_GE((*backend)->info().num_threads, 1);
   }
-  EXPECT_EQ((*MakeBackend("auto", {}))->info().name, "cpu");
+}
+
+// Whatever machine and build this is: `auto` gives CUDA, or the CPU and, where the build has CUDA,
+// the reason.
+TEST(Registry, AutoTakesCudaWhereItIsThere) {
+  std::string notice = "what was there before";
+  const auto backend = MakeBackend("auto", {}, &notice);
+  ASSERT_TRUE(backend.ok()) << backend.status().message();
+  const auto cuda = MakeBackend("cuda", {});
+  EXPECT_EQ((*backend)->info().name, cuda.ok() ? "cuda" : "cpu");
+  EXPECT_EQ(notice, cuda.ok() || !HasCudaBackend() ? "" : cuda.status().message());
+  EXPECT_EQ(notice.find('\n'), std::string::npos);
+}
+
+TEST(Registry, CudaStopsWithTheCause) {
+  // No machine has so many.
+  const auto backend = MakeBackend("cuda", {.cuda_device = 1000});
+  ASSERT_FALSE(backend.ok());
+  EXPECT_EQ(backend.status().code(), StatusCode::kUnavailable);
+  if (!HasCudaBackend()) {
+    EXPECT_THAT(backend.status().message(), testing::HasSubstr("RUNAHEAD_CUDA=ON"));
+  } else if (access("/dev/nvidiactl", F_OK) != 0) {
+    EXPECT_THAT(backend.status().message(),
+                testing::HasSubstr("no CUDA device: no NVIDIA driver is loaded"));
+  } else {
+    EXPECT_THAT(backend.status().message(), testing::HasSubstr("CUDA"));
+  }
 }
 
 TEST(Registry, NamesWhatThereIsWhenAskedForAnother) {
   const auto backend = MakeBackend("tpu", {});
   ASSERT_FALSE(backend.ok());
   EXPECT_EQ(backend.status().code(), StatusCode::kNotFound);
-  EXPECT_THAT(backend.status().message(), testing::HasSubstr("auto, cpu, ref"));
+  EXPECT_THAT(backend.status().message(), testing::HasSubstr("cpu, ref"));
 }
 
 TEST(Registry, ForcesAnInstructionSetInAnyCase) {

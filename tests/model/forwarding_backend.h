@@ -10,7 +10,7 @@
 
 namespace runahead {
 
-class ForwardingBackend final : public Backend {
+class ForwardingBackend : public Backend {
  public:
   explicit ForwardingBackend(std::unique_ptr<Backend> inner) : inner_(std::move(inner)) {}
 

@@ -41,6 +41,30 @@ TEST(StepInputTest, FlattensRuns) {
   EXPECT_THAT(input.row_offsets, ElementsAre(0));
 }
 
+// Rows of padding stand behind, belong to nobody and store nothing.
+TEST(StepInputTest, PadsToABucket) {
+  StepInput input(kLimits);
+  const std::vector<int32_t> tokens = {10, 11, 12};
+  const std::vector<int32_t> blocks = {2};
+  const SequenceRun run = {.tokens = tokens, .num_computed = 0, .block_table = blocks};
+  input.Fill(std::span(&run, 1));
+  EXPECT_FALSE(input.Shape().is_in_bucket);
+  EXPECT_EQ(input.Shape().num_padding_rows, 0);
+  const int32_t* ids = input.ids.data();
+  input.PadTo(5);
+  EXPECT_EQ(input.ids.data(), ids);
+  EXPECT_EQ(input.num_rows(), 5);
+  EXPECT_THAT(input.ids, ElementsAre(10, 11, 12, 0, 0));
+  EXPECT_THAT(input.positions, ElementsAre(0, 1, 2, 0, 0));
+  EXPECT_THAT(input.slots, ElementsAre(8, 9, 10, -1, -1));
+  EXPECT_THAT(input.row_offsets, ElementsAre(0, 3));
+  EXPECT_TRUE(input.Shape().is_in_bucket);
+  EXPECT_EQ(input.Shape().num_padding_rows, 2);
+  input.Fill(std::span(&run, 1));
+  EXPECT_EQ(input.num_rows(), 3);
+  EXPECT_FALSE(input.Shape().is_in_bucket);
+}
+
 TEST(StepInputTest, FullStepsMoveNoMemory) {
   StepInput input(kLimits);
   const int32_t* ids = input.ids.data();

@@ -2,8 +2,11 @@
 // natural one. One thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,6 +24,8 @@ inline std::string GoldenModel(const std::string& name) {
 
 struct TestModelOptions {
   std::string backend = "ref";
+  // Where given, makes the backend instead of the name.
+  std::function<std::unique_ptr<Backend>()> make_backend = {};
   std::string isa = {};
   int num_threads = 1;
   WeightFormats weights = WeightFormat::kF32;
@@ -39,9 +44,11 @@ class TestModel {
  public:
   TestModel(const std::string& directory, const TestModelOptions& options)
       : options_(options),
-        backend_(
-            MakeBackend(options.backend, {.num_threads = options.num_threads, .isa = options.isa})
-                .value()),
+        backend_(options.make_backend
+                     ? options.make_backend()
+                     : MakeBackend(options.backend,
+                                   {.num_threads = options.num_threads, .isa = options.isa})
+                           .value()),
         transformer_(
             Transformer::Load(*backend_, directory, {.weight_format = options.weights}).value()),
         cache_(*backend_,
@@ -73,12 +80,17 @@ class TestModel {
   // Logits of every row of the last step, row by row.
   Rows LastLogits(int num_rows) {
     Rows rows;
-    for (int32_t row = 0; row < num_rows; ++row) {
-      const TensorView view = runner_.LogitsOf(std::span(&row, 1));
-      std::vector<float> host(static_cast<size_t>(view.RowElements()));
-      backend_->CopyToHost(host.data(), view.data, view.NumBytes());
+    std::vector<int32_t> wanted;
+    for (int begin = 0; begin < num_rows; begin += static_cast<int>(wanted.size())) {
+      wanted.resize(
+          static_cast<size_t>(std::min(num_rows - begin, options_.limits.max_logit_rows)));
+      std::iota(wanted.begin(), wanted.end(), begin);
+      const TensorView view = runner_.LogitsOf(wanted);
+      for (int64_t row = 0; row < view.dim(0); ++row) {
+        std::vector<float>& host = rows.emplace_back(static_cast<size_t>(view.RowElements()));
+        backend_->CopyToHost(host.data(), view.Rows(row, 1).data, view.RowElements() * 4);
+      }
       backend_->Wait(backend_->Record());
-      rows.push_back(std::move(host));
     }
     return rows;
   }

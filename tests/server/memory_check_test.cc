@@ -198,8 +198,12 @@ TEST_F(MemoryCheckTest, AnInt8CacheIsPlannedWithItsScales) {
 }
 
 TEST_F(MemoryCheckTest, SomeMemoryIsAvailableHere) {
-  EXPECT_GT(AvailableMemory(), 1 << 20);
-  EXPECT_LT(AvailableMemory(), int64_t{1} << 50);
+  EXPECT_GT(AvailableHostMemory(), 1 << 20);
+  EXPECT_LT(AvailableHostMemory(), int64_t{1} << 50);
+  EXPECT_GT(AvailableMemory(backend_->info()), 1 << 20);
+  DeviceInfo device = backend_->info();
+  device.free_bytes = 12345;  // its own memory
+  EXPECT_EQ(AvailableMemory(device), 12345);
 }
 
 }  // namespace

@@ -43,8 +43,19 @@ void AllowSharedMemory(void (*kernel)(Params), int64_t bytes) {
 
 #else
 
+// Whether a launch was refused for what it asked, which is a bug of ours. Any other error is that
+// of a device that has failed: it stays, and whoever waits for the device is told
+// (device_runtime.h).
+inline bool IsRefusal(cudaError_t error) {
+  return error == cudaErrorInvalidValue || error == cudaErrorInvalidConfiguration ||
+         error == cudaErrorInvalidDeviceFunction || error == cudaErrorInvalidResourceHandle ||
+         error == cudaErrorLaunchOutOfResources || error == cudaErrorNoKernelImageForDevice ||
+         (error >= cudaErrorStreamCaptureUnsupported && error <= cudaErrorCapturedEvent);
+}
+
 inline void CheckCuda(cudaError_t error, const char* what) {
-  RA_CHECK(error == cudaSuccess, std::string(what) + ": " + cudaGetErrorString(error));
+  RA_CHECK(!IsRefusal(error),
+           std::string(what) + ": " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
 }
 
 template <typename Params>

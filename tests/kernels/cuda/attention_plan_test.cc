@@ -1,5 +1,6 @@
 #include "kernels/cuda/attention_plan.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -24,6 +25,9 @@ class HostRuntime final : public DeviceRuntime {
   void CopyToDevice(void* to, const void* from, int64_t bytes) override {
     std::memcpy(to, from, static_cast<size_t>(bytes));
   }
+  void CopyFromPinned(void* to, const void* from, int64_t bytes) override {
+    CopyToDevice(to, from, bytes);
+  }
   void CopyToHost(void*, const void*, int64_t) override {}
   void Fill(void*, int, int64_t) override {}
   Ticket Record() override { return 0; }
@@ -40,7 +44,8 @@ struct Sequence {
 };
 
 // Plans and checks that every packed row meets every key chunk once, and that partials are apart.
-void Check(int multiprocessors, const std::vector<Sequence>& sequences, bool expects_split) {
+void CheckPlan(int multiprocessors, const std::vector<Sequence>& sequences, bool expects_split,
+               bool is_in_bucket) {
   HostRuntime runtime(multiprocessors);
   const AttentionLimits limits = {.max_sequences = 8,
                                   .max_rows = 600,
@@ -61,10 +66,21 @@ void Check(int multiprocessors, const std::vector<Sequence>& sequences, bool exp
   shape.context_lens = lens;
   shape.block_tables = tables;
   shape.table_stride = kStride;
-  plan.Plan(shape, runtime);
+  shape.is_in_bucket = is_in_bucket;
+  shape.num_padding_rows = is_in_bucket ? 7 : 0;
+  SpanStaging staging(runtime, 1 << 20);
+  plan.Plan(shape, runtime, staging);
+  EXPECT_EQ(*plan.table_stride(), kStride);
+  EXPECT_EQ(plan.num_rows(), offsets.back() + shape.num_padding_rows);
+  EXPECT_EQ(std::vector(plan.row_offsets(), plan.row_offsets() + offsets.size()), offsets);
+  EXPECT_EQ(std::vector(plan.block_tables(), plan.block_tables() + tables.size()), tables);
+  for (int row = offsets.back(); row < plan.num_rows(); ++row) {
+    EXPECT_EQ(plan.row_sequences()[row], -1);
+  }
   std::map<std::pair<int, int>, std::vector<int>> chunks;  // (sequence, row block) -> times seen
   std::set<int> partials;
   const auto visit = [&](const AttentionItem& item, int rows) {
+    if (item.sequence < 0) return;
     const auto s = static_cast<size_t>(item.sequence);
     for (int row = item.first_row; row < item.first_row + rows; row += kRowBlock) {
       if (row >= sequences[s].num_rows * 4) continue;
@@ -95,6 +111,11 @@ void Check(int multiprocessors, const std::vector<Sequence>& sequences, bool exp
   EXPECT_EQ(plan.num_merges() > 0, expects_split);
 }
 
+void Check(int multiprocessors, const std::vector<Sequence>& sequences, bool expects_split) {
+  CheckPlan(multiprocessors, sequences, expects_split, false);
+  CheckPlan(multiprocessors, sequences, expects_split, true);
+}
+
 TEST(AttentionPlanTest, EveryRowMeetsEveryChunkOnce) {
   Check(100, {{1, 1}, {1, 256}}, false);  // a chunk each
   Check(100, {{1, 2000}}, true);
@@ -107,6 +128,53 @@ TEST(AttentionPlanTest, EveryRowMeetsEveryChunkOnce) {
 // Where partials run out, blocks fold their chunks themselves.
 TEST(AttentionPlanTest, LongSequencesBeyondThePartialsAreNotSplit) {
   Check(8, {{1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}}, true);
+}
+
+// A graph holds addresses and grids: steps of one bucket and like lists have the same, others have
+// another key.
+TEST(AttentionPlanTest, EqualKeysMeanEqualAddresses) {
+  HostRuntime runtime(4);
+  SpanStaging staging(runtime, 1 << 20);
+  CudaAttentionPlan plan({.max_sequences = 8,
+                          .max_rows = 64,
+                          .max_context = 2000,
+                          .num_heads = 8,
+                          .num_kv_heads = 2,
+                          .head_dim = 64},
+                         runtime);
+  struct Seen {
+    uint64_t key;
+    std::vector<const void*> addresses;
+    int num_narrow, num_wide, num_merges;
+    bool operator==(const Seen&) const = default;
+  };
+  const auto plan_of = [&](const std::vector<Sequence>& sequences, int bucket) {
+    std::vector<int32_t> offsets = {0}, lens;
+    for (const Sequence& sequence : sequences) {
+      offsets.push_back(offsets.back() + sequence.num_rows);
+      lens.push_back(sequence.context);
+    }
+    const int stride = (*std::ranges::max_element(lens) + 15) / 16;
+    const std::vector<int32_t> tables(sequences.size() * static_cast<size_t>(stride), 3);
+    plan.Plan({.row_offsets = offsets,
+               .context_lens = lens,
+               .block_tables = tables,
+               .table_stride = stride,
+               .num_padding_rows = bucket - offsets.back(),
+               .is_in_bucket = true},
+              runtime, staging);
+    return Seen{plan.graph_key(),
+                {plan.row_offsets(), plan.context_lens(), plan.row_sequences(), plan.block_tables(),
+                 plan.narrow(), plan.wide(), plan.merges()},
+                plan.num_narrow(),
+                plan.num_wide(),
+                plan.num_merges()};
+  };
+  const Seen three = plan_of({{1, 5}, {1, 100}, {1, 30}}, 4);
+  EXPECT_EQ(plan_of({{1, 200}, {1, 31}, {1, 250}, {1, 7}}, 4), three);
+  EXPECT_EQ(plan_of({{2, 90}, {1, 3}, {1, 17}}, 4), three);
+  EXPECT_NE(plan_of({{4, 90}}, 4).key, three.key) << "one list is shorter";
+  EXPECT_NE(plan_of({{1, 1900}, {1, 3}, {1, 2}}, 4).key, three.key) << "chunks are shared out";
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ class HostRuntime final : public DeviceRuntime {
     return AllocateHostMemory(bytes);
   }
   void CopyToDevice(void*, const void*, int64_t) override {}
+  void CopyFromPinned(void*, const void*, int64_t) override {}
   void CopyToHost(void*, const void*, int64_t) override {}
   void Fill(void*, int, int64_t) override {}
   Ticket Record() override { return 0; }
@@ -56,15 +57,48 @@ TEST(SpanStagingTest, FillsOutSpansWhenDrained) {
   EXPECT_EQ(staging.used_bytes(), 0);
 }
 
-TEST(SpanStagingTest, WaitsWhenNobodyHas) {
+// What was staged before stays where it is, and a result is still delivered.
+TEST(SpanStagingTest, GrowsWithoutWaiting) {
   HostRuntime runtime;
   SpanStaging staging(runtime, 1024);
   std::vector<int32_t> ids(128);
+  std::array<int32_t, 1> result = {};
+  int32_t* out = staging.Out(std::span<int32_t>(result));
+  std::vector<const int32_t*> copies;
   for (int i = 0; i < 5; ++i) {
     ids[0] = i;
-    EXPECT_EQ(staging.In(std::span<const int32_t>(ids))[0], i);
+    copies.push_back(staging.In(std::span<const int32_t>(ids)));
   }
-  EXPECT_EQ(runtime.num_waits, 2) << "two spans of 512 bytes fit at a time";
+  const std::vector<int32_t> many(5000, 7);
+  const int32_t* large = staging.In(std::span<const int32_t>(many));
+  EXPECT_EQ(large[4999], 7);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(copies[static_cast<size_t>(i)][0], i);
+  *out = 42;
+  staging.Drain();
+  EXPECT_EQ(result[0], 42);
+  EXPECT_EQ(runtime.num_waits, 0);
+  EXPECT_EQ(staging.In(std::span<const int32_t>(many)), large) << "the memory is kept";
+}
+
+TEST(SpanStagingTest, CapturedSpansHavePlacesThatAreFilledAnew) {
+  HostRuntime runtime;
+  SpanStaging staging(runtime, 4096);
+  alignas(64) std::array<char, 512> device = {};
+  std::vector<int32_t> ids = {1, 2, 3};
+  std::vector<int64_t> slots = {4, 5, 6};
+  staging.BeginCapture(device.data(), device.size());
+  const int32_t* ids_place = staging.In(std::span<const int32_t>(ids));
+  const int64_t* slots_place = staging.In(std::span<const int64_t>(slots));
+  EXPECT_EQ(staging.In(std::span<const int32_t>(ids)), ids_place) << "the layers share a place";
+  const auto places = staging.EndCapture();
+  EXPECT_EQ(places.size(), 2u);
+  EXPECT_EQ(staging.used_bytes(), 0);
+  ids[1] = 20;  // another step
+  slots[2] = 60;
+  const int64_t bytes = SpanStaging::BytesOf(places);
+  std::memcpy(device.data(), staging.CopyPlaces(places, bytes), static_cast<size_t>(bytes));
+  EXPECT_EQ(std::vector(ids_place, ids_place + 3), ids);
+  EXPECT_EQ(std::vector(slots_place, slots_place + 3), slots);
 }
 
 }  // namespace
