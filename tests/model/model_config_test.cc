@@ -178,7 +178,7 @@ TEST(ModelConfigTest, QuantizedModulesAreListed) {
     EXPECT_TRUE(config.quantized.contains("lm_head"));
     EXPECT_FALSE(config.quantized.contains("model.embed_tokens"));
     EXPECT_EQ(config.quantized.at("model.layers.0.mlp.up_proj"),
-              (StoredFormat{false, 8, 0, false}));
+              (StoredFormat{false, 8, 0, false, /*keeps_activations=*/true}));
   }
 }
 
