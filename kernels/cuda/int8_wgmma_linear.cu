@@ -98,6 +98,7 @@ using Sums = int32_t[kOutputs / 2];
 // Sums of 64 rows x 256 outputs over all stages.
 RA_DEVICE void Multiply(int num_stages, SharedStorage& shared, Sums& sums) {
   const int first_row = (WarpIndex() / 4 - 1) * 64;
+  HoldSums(sums);
 #pragma unroll 1
   for (int i = 0; i < num_stages; ++i) {
     const int slot = i % kStages;

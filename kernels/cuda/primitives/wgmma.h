@@ -2,7 +2,8 @@
 // threads of a warpgroup call. Where elements lie is stated in tests/cuda_emulator/fragments.h and
 // matrix_descriptor.h, as the PTX ISA documents it.
 //
-//   WgmmaFence(); WgmmaS8<N>(d, ..); ..; WgmmaCommit(); WgmmaWait<0>(); HoldSums(d); use d
+//   set d; HoldSums(d); WgmmaFence(); WgmmaS8<N>(d, ..); ..; WgmmaCommit();
+//   WgmmaWait<0>(); HoldSums(d); use d
 //
 // A fence comes before the first, and after any other access to the sums. Sums and the matrices
 // belong to the tensor cores from the call until a wait for its group.
@@ -67,7 +68,8 @@ template <int kPendingGroups>
 RA_DEVICE void WgmmaWait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPendingGroups) : "memory");
 }
-// No instruction: keeps the compiler from using sums before the wait that precedes this.
+// No instruction: keeps the compiler from using sums before the wait that precedes this, or setting
+// them after the fence that follows.
 template <int kCount>
 RA_DEVICE void HoldSums(int32_t (&d)[kCount]) {
 #pragma unroll
