@@ -180,9 +180,10 @@ class Problem {
   std::unique_ptr<LinearWeight> weight_;
 };
 
-constexpr WeightFormat kFormats[] = {WeightFormat::kInt8, Int4(128, false), Int4(64, false),
-                                     Int4(32, false),     Int4(128, true),  Int4(64, true),
-                                     Int4(32, true)};
+// Hosts round activations whether a format would keep them or not.
+constexpr WeightFormat kFormats[] = {WeightFormat::kInt8, WeightFormat::kInt8A16, Int4(128, false),
+                                     Int4(64, false),     Int4(32, false),        Int4(128, true),
+                                     Int4(64, true),      Int4(32, true)};
 
 class QuantizedLinearTest : public OpTest {
  protected:
