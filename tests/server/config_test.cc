@@ -166,7 +166,7 @@ TEST(Config, BadTextNamesItsSource) {
             "--flag must be an integer, not \"99999999999999999999\"");
   EXPECT_EQ(error("http_port", "65536"), "--flag must be from 0 to 65535, not 65536");
   EXPECT_EQ(error("pin_threads", "maybe"), "--flag must be true or false, not \"maybe\"");
-  EXPECT_THAT(error("backend", "tpu"), HasSubstr("\"auto\", \"cpu\" or \"ref\""));
+  EXPECT_THAT(error("backend", "tpu"), HasSubstr("\"auto\", \"cuda\", \"cpu\" or \"ref\""));
 }
 
 TEST(Config, CheckFindsWhatNoSingleSettingCan) {
