@@ -12,7 +12,9 @@ expect() {  # code word argument ..
 }
 
 expect 2 "Fails where there is no GPU" --nonsense
-expect 2 "needs a value" --bin "$build" --only
+code=0
+said=$(scripts/gpu_check --only 2>&1) || code=$?
+[ $code = 2 ] && [[ $said == *"needs a value"* ]] || fail "'--only' alone gave $code and: $said"
 expect 2 "checks, sanitizer or bench" --only everything
 expect 1 "make it with scripts/gpu_check --build" --bin /nonexistent
 [ -e /dev/nvidiactl ] || expect 1 "nothing was checked: " --bin "$build"
