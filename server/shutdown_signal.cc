@@ -32,10 +32,10 @@ ShutdownSignal::Cause ShutdownSignal::Wait() const {
 }
 
 ShutdownSignal::Cause ShutdownSignal::WaitFor(std::chrono::milliseconds timeout) const {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point end = Clock::now() + timeout;
+  using Steady = std::chrono::steady_clock;
+  const Steady::time_point end = Steady::now() + timeout;
   for (;;) {
-    const auto left = std::max(Clock::duration::zero(), end - Clock::now());
+    const auto left = std::max(Steady::duration::zero(), end - Steady::now());
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     timespec limit{};
     limit.tv_sec = seconds.count();
