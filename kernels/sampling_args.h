@@ -63,7 +63,8 @@ struct SampleRow {
 
 // Sampling is verification with zero drafts. Sequence s owns rows [row_offsets[s], row_offsets[s +
 // 1]), one more than it has drafts; row i judges draft i, and the row after the last accepted draft
-// gives the extra token.
+// gives the extra token. Padding, so that few graphs serve every step: rows behind those of the
+// sequences are not judged, and sequences without rows accept nothing.
 struct SampleVerifyArgs {
   TensorView logits;                     // [R, V] f32, processed
   SurvivorsView survivors;               // of ProcessLogits

@@ -17,9 +17,8 @@ namespace {
 // Ids, positions, slots and sampling parameters of a step, several times over.
 constexpr int64_t kStagingBytes = int64_t{16} << 20;
 
-// Device memory for the spans of one graph: 20 bytes a row, of 128 rows.
-constexpr int64_t kPlacesBytes = 4096;
-constexpr int kMaxGraphs = 256;
+// A runner keeps 64 at most; target and draft model share a backend.
+constexpr int kMaxGraphs = 160;
 
 // An op that is being enqueued: its name in a profile, and what it works with.
 struct Op {
@@ -27,12 +26,12 @@ struct Op {
   OpContext& context;
 };
 
-// A graph and the spans it reads.
+// A graph and the spans it reads and fills.
 class StagedGraph final : public Graph {
  public:
   // `places` lie in `memory`, which `release` gives back.
-  StagedGraph(std::function<Op()> enter, std::unique_ptr<Graph> graph,
-              std::vector<SpanStaging::Place> places, char* memory, std::function<void()> release)
+  StagedGraph(std::function<Op()> enter, std::unique_ptr<Graph> graph, SpanStaging::Places places,
+              char* memory, std::function<void()> release)
       : enter_(std::move(enter)),
         graph_(std::move(graph)),
         places_(std::move(places)),
@@ -42,18 +41,15 @@ class StagedGraph final : public Graph {
 
   void Launch() override {
     const Op op = enter_();
-    const int64_t bytes = SpanStaging::BytesOf(places_);
-    if (bytes > 0) {
-      const void* spans = op.context.spans.CopyPlaces(places_, bytes);
-      op.context.runtime.CopyFromPinned(memory_, spans, bytes);
-    }
+    op.context.spans.CopyIn(places_, memory_);
     graph_->Launch();
+    op.context.spans.CopyOut(places_, memory_);
   }
 
  private:
   std::function<Op()> enter_;
   std::unique_ptr<Graph> graph_;
-  std::vector<SpanStaging::Place> places_;
+  SpanStaging::Places places_;
   char* memory_;
   std::function<void()> release_;
 };
@@ -76,9 +72,10 @@ class CudaBackend final : public Backend {
     info_.has_graphs = options.has_graphs;
     info_.activation_dtype = DType::kBF16;
     if (!options.has_graphs) return;
-    graph_memory_ = runtime_->Allocate(kMaxGraphs * kPlacesBytes, MemoryKind::kDevice);
+    constexpr int64_t kBytes = SpanStaging::kPlacesBytes;
+    graph_memory_ = runtime_->Allocate(kMaxGraphs * kBytes, MemoryKind::kDevice);
     for (int i = kMaxGraphs; i-- > 0;) {
-      free_places_.push_back(static_cast<char*>(graph_memory_.data()) + i * kPlacesBytes);
+      free_places_.push_back(static_cast<char*>(graph_memory_.data()) + i * kBytes);
     }
   }
 
@@ -113,9 +110,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Graph> Capture(const std::function<void()>& forward) override {
     if (free_places_.empty()) return nullptr;
     char* memory = free_places_.back();
-    staging_.BeginCapture(memory, kPlacesBytes);
+    staging_.BeginCapture(memory);
     std::unique_ptr<Graph> graph = runtime_->Capture(forward);
-    std::vector<SpanStaging::Place> places = staging_.EndCapture();
+    SpanStaging::Places places = staging_.EndCapture();
     if (graph == nullptr) return nullptr;
     free_places_.pop_back();
     return std::make_unique<StagedGraph>([this] { return Enter("graph"); }, std::move(graph),
@@ -170,10 +167,10 @@ class CudaBackend final : public Backend {
     RA_CUDA::GatherRows(args, Enter("GatherRows").context);
   }
   void ProcessLogits(const ProcessLogitsArgs& args) override {
-    RA_CUDA::ProcessLogits(args, EnterUncaptured("ProcessLogits").context);
+    RA_CUDA::ProcessLogits(args, Enter("ProcessLogits").context);
   }
   void SampleAndVerify(const SampleVerifyArgs& args) override {
-    RA_CUDA::SampleAndVerify(args, EnterUncaptured("SampleAndVerify").context);
+    RA_CUDA::SampleAndVerify(args, Enter("SampleAndVerify").context);
   }
   void TopLogprobs(const TopLogprobsArgs& args) override {
     RA_CUDA::TopLogprobs(args, EnterUncaptured("TopLogprobs").context);
@@ -200,7 +197,7 @@ class CudaBackend final : public Backend {
   OpContext context_;
   std::optional<ProfileRange> step_;  // from its plan to the wait for its results
   DeviceBuffer graph_memory_;
-  std::vector<char*> free_places_;  // of kPlacesBytes each
+  std::vector<char*> free_places_;
   DeviceInfo info_;
 };
 

@@ -17,8 +17,8 @@
 // and the sum, 4 a border (3 digits and ties), one pass to cut and one or two to list, all from L2
 // (a row is 0.5 MB at most and its block alone reads it). A row has one multiprocessor: about
 // (2 to 14) 4 V bytes at what one draws from L2. Not yet measured: no GPU yet.
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/check_args.h"
 #include "kernels/cuda/ops.h"
@@ -229,19 +229,20 @@ void ProcessLogits(const ProcessLogitsArgs& args, OpContext& context) {
   for (const TokenAdjust& adjust : args.adjusts) {
     RA_CHECK(adjust.token >= 0 && adjust.token < args.logits.RowElements(), "a token id");
   }
-  std::vector<RowPlan> rows;
-  for (const LogitParams& params : args.params) rows.push_back(PlanOf(params));
   ProcessLogitsParams params;
   params.logits = static_cast<float*>(args.logits.data);
   params.stride = args.logits.row_stride;
   params.vocab = static_cast<int>(args.logits.RowElements());
-  params.rows = context.spans.In(std::span<const RowPlan>(rows));
+  params.rows = context.spans.Made<RowPlan>(
+      args.params.size(), [rows = args.params](std::span<RowPlan> plans) {
+        std::transform(rows.begin(), rows.end(), plans.begin(), PlanOf);
+      });
   params.adjusts = context.spans.In(args.adjusts);
   params.adjust_offsets = context.spans.In(args.adjust_offsets);
   params.allowed = context.spans.In(args.allowed);
   params.allowed_offsets = context.spans.In(args.allowed_offsets);
   params.survivors = args.survivors;
-  Launch(ProcessLogitsKernel, {.x = static_cast<int>(rows.size())}, {.x = kThreads}, 0,
+  Launch(ProcessLogitsKernel, {.x = static_cast<int>(args.params.size())}, {.x = kThreads}, 0,
          context.stream(), params);
 }
 

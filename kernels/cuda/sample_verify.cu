@@ -21,7 +21,7 @@
 // a token within reach for noise. One block draws what one multiprocessor can from L2. A
 // rejected row in rejection mode reads p and q three times and works in double: slow where that is
 // (sm_89). Not yet measured: no GPU yet.
-#include <vector>
+#include <span>
 
 #include "kernels/check_args.h"
 #include "kernels/cuda/block_reduce.cuh"
@@ -47,6 +47,7 @@ struct RowPlan {
   int32_t draft = -1;
   int32_t draft_row = -1;  // of draft_logits, or -1: one-hot
   bool is_greedy = false;
+  bool is_padding = false;
 };
 
 struct JudgeParams {
@@ -316,6 +317,10 @@ __global__ void __launch_bounds__(kThreads, 1)
   auto& shared = StaticShared<SharedStorage>();
   const int r = BlockX();
   const RowPlan row = params.rows[r];
+  if (row.is_padding) {
+    if (ThreadX() == 0) params.verdicts[r] = -1;
+    return;
+  }
   Candidates from = {params.logits + r * params.stride, nullptr, params.vocab};
   if (params.survivors.counts != nullptr && params.survivors.counts[r] >= 0) {
     from.ids = params.survivors.ids + int64_t{r} * params.survivors.capacity;
@@ -353,11 +358,10 @@ __global__ void __launch_bounds__(kResolveThreads)
   params.num_accepted[s] = num_accepted;
 }
 
-std::vector<RowPlan> PlanRows(const SampleVerifyArgs& args) {
-  std::vector<RowPlan> plans(args.rows.size());
+void PlanRows(const SampleVerifyArgs& args, std::span<RowPlan> plans) {
   for (size_t r = 0; r < plans.size(); ++r) {
     const SampleRow& row = args.rows[r];
-    RowPlan& plan = plans[r];
+    RowPlan plan;
     const uint64_t key = PhiloxKey(row.key);
     plan.stream = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32), row.position};
     plan.draft = args.drafts[r];
@@ -366,8 +370,9 @@ std::vector<RowPlan> PlanRows(const SampleVerifyArgs& args) {
     plan.is_greedy = row.greedy;
     const bool is_bonus = args.mode == VerifyMode::kRejection && plan.draft < 0;
     plan.purpose = static_cast<uint32_t>(is_bonus ? NoisePurpose::kResidual : row.purpose);
+    plan.is_padding = static_cast<int32_t>(r) >= args.row_offsets.back();
+    plans[r] = plan;
   }
-  return plans;
 }
 
 }  // namespace
@@ -377,8 +382,7 @@ void SampleAndVerify(const SampleVerifyArgs& args, OpContext& context) {
   if (args.num_accepted.empty() || args.rows.empty()) return;
   RA_CHECK_LE(args.logits.RowElements(), int64_t{kMaxVocab});
   RA_CHECK(args.row_offsets.front() == 0, "every row is a sequence's");
-  RA_CHECK_EQ(static_cast<size_t>(args.row_offsets.back()), args.rows.size());
-  const std::vector<RowPlan> plans = PlanRows(args);
+  RA_CHECK_LE(static_cast<size_t>(args.row_offsets.back()), args.rows.size());
   JudgeParams judge;
   judge.logits = static_cast<const float*>(args.logits.data);
   judge.stride = args.logits.row_stride;
@@ -386,10 +390,11 @@ void SampleAndVerify(const SampleVerifyArgs& args, OpContext& context) {
   judge.draft_stride = args.draft_logits.row_stride;
   judge.vocab = static_cast<int>(args.logits.RowElements());
   judge.survivors = args.survivors;
-  judge.rows = context.spans.In(std::span<const RowPlan>(plans));
+  judge.rows = context.spans.Made<RowPlan>(
+      args.rows.size(), [args](std::span<RowPlan> plans) { PlanRows(args, plans); });
   judge.is_rejection = args.mode == VerifyMode::kRejection;
   judge.verdicts = context.spans.Out(args.token_ids);
-  const Dim3 grid = {.x = static_cast<int>(plans.size())};
+  const Dim3 grid = {.x = static_cast<int>(args.rows.size())};
   if (judge.vocab <= kFewTokens) {
     Launch(JudgeKernel<kWarp>, grid, {.x = kWarp}, 0, context.stream(), judge);
   } else {

@@ -13,6 +13,10 @@ constexpr int64_t kMaxSharedSpanBytes = 64 * 1024;
 
 int64_t AlignUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+int64_t BytesOf(std::span<const SpanStaging::Place> places) {
+  return places.empty() ? 0 : places.back().at + places.back().bytes;
+}
+
 }  // namespace
 
 SpanStaging::SpanStaging(DeviceRuntime& runtime, int64_t bytes) : runtime_(runtime) {
@@ -40,7 +44,7 @@ int64_t SpanStaging::used_bytes() const {
   return bytes;
 }
 
-const void* SpanStaging::CopyIn(const void* data, int64_t bytes) {
+const void* SpanStaging::Copy(const void* data, int64_t bytes) {
   if (bytes == 0) return nullptr;
   if (is_capturing()) return PlaceOf(data, bytes);
   const auto size = static_cast<size_t>(bytes);
@@ -56,8 +60,13 @@ const void* SpanStaging::CopyIn(const void* data, int64_t bytes) {
 }
 
 void* SpanStaging::ReserveOut(void* data, int64_t bytes) {
-  RA_CHECK(!is_capturing(), "a graph leaves its results in device memory");
   if (bytes == 0) return nullptr;
+  if (is_capturing()) {
+    const int64_t at = AlignUp(BytesOf(places_.outs));
+    RA_CHECK_LE(kResultsAt + at + bytes, kPlacesBytes);
+    places_.outs.push_back({data, bytes, at, {}});
+    return places_memory_ + kResultsAt + at;
+  }
   char* memory = Reserve(bytes);
   outs_.push_back({memory, bytes, data});
   return memory;
@@ -73,38 +82,54 @@ void SpanStaging::Drain() {
   current_ = 0;
 }
 
-void SpanStaging::BeginCapture(char* device, int64_t bytes) {
+void SpanStaging::BeginCapture(char* device) {
   RA_CHECK(!is_capturing());
   places_memory_ = device;
-  places_bytes_ = bytes;
-  places_.clear();
+  places_ = {};
 }
 
-std::vector<SpanStaging::Place> SpanStaging::EndCapture() {
+SpanStaging::Places SpanStaging::EndCapture() {
   places_memory_ = nullptr;
   return std::move(places_);
 }
 
 const void* SpanStaging::PlaceOf(const void* data, int64_t bytes) {
-  const auto same = std::ranges::find_if(
-      places_, [&](const Place& place) { return place.host == data && place.bytes == bytes; });
-  if (same != places_.end()) return places_memory_ + same->at;
-  const int64_t at = AlignUp(BytesOf(places_));
-  RA_CHECK_LE(at + bytes, places_bytes_);
-  places_.push_back({data, bytes, at});
-  return places_memory_ + at;
+  const auto same = std::ranges::find_if(places_.ins, [&](const Place& place) {
+    return !place.fill && place.host == data && place.bytes == bytes;
+  });
+  if (same != places_.ins.end()) return places_memory_ + same->at;
+  return AddPlace({data, bytes, 0, {}});
 }
 
-int64_t SpanStaging::BytesOf(std::span<const Place> places) {
-  return places.empty() ? 0 : places.back().at + places.back().bytes;
+const void* SpanStaging::AddPlace(Place place) {
+  place.at = AlignUp(BytesOf(places_.ins));
+  RA_CHECK_LE(place.at + place.bytes, kResultsAt);
+  places_.ins.push_back(std::move(place));
+  return places_memory_ + places_.ins.back().at;
 }
 
-const void* SpanStaging::CopyPlaces(std::span<const Place> places, int64_t bytes) {
-  char* copy = Reserve(bytes);
-  for (const Place& place : places) {
-    std::memcpy(copy + place.at, place.host, static_cast<size_t>(place.bytes));
+void SpanStaging::CopyIn(const Places& places, char* device) {
+  const int64_t bytes = BytesOf(places.ins);
+  if (bytes == 0) return;
+  char* pinned = Reserve(bytes);
+  for (const Place& place : places.ins) {
+    if (place.fill) {
+      place.fill(pinned + place.at);
+    } else {
+      std::memcpy(pinned + place.at, place.host, static_cast<size_t>(place.bytes));
+    }
   }
-  return copy;
+  runtime_.CopyFromPinned(device, pinned, bytes);
+}
+
+void SpanStaging::CopyOut(const Places& places, const char* device) {
+  const int64_t bytes = BytesOf(places.outs);
+  if (bytes == 0) return;
+  char* pinned = Reserve(bytes);
+  runtime_.CopyToHost(pinned, device + kResultsAt, bytes);
+  for (const Place& place : places.outs) {
+    outs_.push_back({pinned + place.at, place.bytes, const_cast<void*>(place.host)});
+  }
 }
 
 }  // namespace runahead::RA_CUDA

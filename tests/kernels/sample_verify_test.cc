@@ -167,6 +167,25 @@ TEST_P(SampleVerifyTest, NoSequencesDoNothing) {
   backend_->SampleAndVerify(args);
 }
 
+// Rows behind the sequences' and sequences without rows, as a graph's bucket may have them.
+TEST_P(SampleVerifyTest, PaddingIsNotJudged) {
+  for (const VerifyMode mode : {VerifyMode::kCoupled, VerifyMode::kRejection}) {
+    std::vector<float> logits(50, 0);
+    logits[7] = 9;
+    Batch batch;
+    batch.mode = mode;
+    batch.Add(logits, {7, 3}, {.greedy = true});
+    const std::vector<int32_t> offsets = batch.row_offsets;
+    batch.Add(logits, {}, {.greedy = true});
+    batch.Add(logits, {7}, {.key = {.seed = 3}});
+    batch.row_offsets = offsets;  // what follows is nobody's
+    batch.row_offsets.resize(7, offsets.back());
+    batch.Run(*backend_);
+    EXPECT_EQ(batch.token_ids, (std::vector<int32_t>{7, 7, -1, -1, -1, -1}));
+    EXPECT_EQ(batch.num_accepted, (std::vector<int32_t>{1, 0, 0, 0, 0, 0}));
+  }
+}
+
 TEST_P(SampleVerifyTest, GreedyRejectionEqualsCoupled) {
   std::vector<float> logits(100, 0);
   logits[42] = 1;
