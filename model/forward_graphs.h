@@ -9,15 +9,16 @@
 #include <memory>
 
 #include "kernels/backend.h"
+#include "model/sampling_input.h"
 
 namespace runahead {
 
 // Steps with equal keys enqueue the same kernels with the same arguments; only what the arguments
 // point to differs.
 struct GraphKey {
-  int num_rows = 0;        // T, padded to a bucket
-  int num_logit_rows = 0;  // R, padded to a bucket
-  uint64_t plan = 0;       // AttentionPlan::graph_key()
+  int num_rows = 0;    // T, padded to a bucket
+  SliceBuckets slice;  // of the sampled rows
+  uint64_t plan = 0;   // AttentionPlan::graph_key()
 
   auto operator<=>(const GraphKey&) const = default;
 };

@@ -1,6 +1,7 @@
 #include "model/sampling_input.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "core/check.h"
@@ -21,14 +22,36 @@ LogitParams ParamsOf(const SamplingParams& sampling) {
           .frequency_penalty = sampling.frequency_penalty};
 }
 
+constexpr std::array<size_t, 4> kListBuckets = {0, 64, 512, SamplingInput::kMaxListed};
+
 }  // namespace
 
-SamplingInput::SamplingInput(int vocab_size, VerifyMode mode)
-    : mode_(mode), adjust_index_(static_cast<size_t>(vocab_size)) {
+int NumLogprobs(const SequenceRun& run) {
+  return run.proposal.has_value() ? -1 : run.sampling->num_logprobs;
+}
+
+SamplingInput::SamplingInput(int vocab_size, VerifyMode mode, int max_rows)
+    : mode_(mode),
+      padded_adjusts_(kMaxListed),
+      padded_allowed_(kMaxListed),
+      adjust_index_(static_cast<size_t>(vocab_size)) {
+  const auto rows = static_cast<size_t>(max_rows);
+  for (auto* vector :
+       {&step_rows_, &logprob_rows_, &drafts_, &draft_rows_, &token_ids_, &num_accepted_}) {
+    vector->reserve(rows);
+  }
+  for (auto* vector : {&adjust_offsets_, &allowed_offsets_, &row_offsets_}) {
+    vector->reserve(rows + 1);
+  }
+  params_.reserve(rows);
+  rows_.reserve(rows);
   Clear();
 }
 
 void SamplingInput::Clear() {
+  num_rows_ = 0;
+  num_logprob_rows_ = 0;
+  has_padded_lists_ = false;
   step_rows_.clear();
   logprob_rows_.clear();
   sequences_.clear();
@@ -48,7 +71,7 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   RA_CHECK(run.sampling != nullptr);
   const SamplingParams& sampling = *run.sampling;
   const int num_rows_of_run = run.num_drafts + 1;
-  const int num_logprobs = run.proposal.has_value() ? -1 : sampling.num_logprobs;
+  const int num_logprobs = NumLogprobs(run);
   const auto drafts = run.tokens.last(static_cast<size_t>(run.num_drafts));
   RA_CHECK(run.draft_rows.empty() || run.draft_rows.size() == drafts.size());
   RA_CHECK(!run.proposal.has_value() || run.num_drafts == 0, "a proposal judges nothing");
@@ -60,8 +83,9 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
   }
   const int context = run.num_computed + static_cast<int>(run.tokens.size());
   for (int row = 0; row < num_rows_of_run; ++row) {
-    if (num_logprobs >= 0) logprob_rows_.push_back(num_rows());
+    if (num_logprobs >= 0) logprob_rows_.push_back(num_rows_);
     step_rows_.push_back(row_end - num_rows_of_run + row);
+    ++num_rows_;
     params_.push_back(ParamsOf(sampling));
     AddAdjusts(run, row);
     AddAllowed(run);
@@ -75,9 +99,35 @@ void SamplingInput::Add(const SequenceRun& run, int sequence, int row_end) {
     draft_rows_.push_back(
         judges && !run.draft_rows.empty() ? run.draft_rows[static_cast<size_t>(row)] : -1);
   }
+  num_logprob_rows_ = static_cast<int>(logprob_rows_.size());
   max_top_logprobs_ = std::max(max_top_logprobs_, num_logprobs);
   sequences_.push_back(sequence);
   row_offsets_.push_back(num_rows());
+}
+
+SliceBuckets SamplingInput::PadTo(int num_rows, int num_logprob_rows) {
+  RA_CHECK(num_rows >= num_rows_ && num_logprob_rows >= num_logprob_rows_);
+  const auto rows = static_cast<size_t>(num_rows);
+  step_rows_.resize(rows, 0);
+  logprob_rows_.resize(static_cast<size_t>(num_logprob_rows), 0);
+  params_.resize(rows);
+  rows_.resize(rows);
+  drafts_.resize(rows, -1);
+  draft_rows_.resize(rows, -1);
+  for (auto* offsets : {&adjust_offsets_, &allowed_offsets_, &row_offsets_}) {
+    offsets->resize(rows + 1, offsets->back());
+  }
+  SliceBuckets buckets = {.num_rows = num_rows, .num_logprob_rows = num_logprob_rows};
+  has_padded_lists_ = adjusts_.size() <= kMaxListed && allowed_.size() <= kMaxListed;
+  buckets.has_lists = has_padded_lists_;
+  if (!has_padded_lists_) return buckets;
+  num_padded_adjusts_ = *std::ranges::lower_bound(kListBuckets, adjusts_.size());
+  num_padded_allowed_ = *std::ranges::lower_bound(kListBuckets, allowed_.size());
+  std::ranges::copy(adjusts_, padded_adjusts_.begin());
+  std::ranges::copy(allowed_, padded_allowed_.begin());
+  buckets.num_adjusts = static_cast<int>(num_padded_adjusts_);
+  buckets.num_allowed = static_cast<int>(num_padded_allowed_);
+  return buckets;
 }
 
 // A request's ids are the target's; a draft model may lack the last of them.
@@ -133,11 +183,17 @@ void SamplingInput::AddAdjusts(const SequenceRun& run, int row) {
 
 ProcessLogitsArgs SamplingInput::ProcessArgs(const TensorView& logits,
                                              const SurvivorsView& survivors) const {
+  std::span<const TokenAdjust> adjusts = adjusts_;
+  std::span<const int32_t> allowed = allowed_;
+  if (has_padded_lists_) {
+    adjusts = std::span(padded_adjusts_).first(num_padded_adjusts_);
+    allowed = std::span(padded_allowed_).first(num_padded_allowed_);
+  }
   return {.logits = logits,
           .params = params_,
-          .adjusts = adjusts_,
+          .adjusts = adjusts,
           .adjust_offsets = adjust_offsets_,
-          .allowed = allowed_,
+          .allowed = allowed,
           .allowed_offsets = allowed_offsets_,
           .survivors = survivors};
 }
@@ -145,7 +201,7 @@ ProcessLogitsArgs SamplingInput::ProcessArgs(const TensorView& logits,
 SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits, const SurvivorsView& survivors,
                                            const TensorView& draft_logits) {
   token_ids_.resize(step_rows_.size());
-  num_accepted_.resize(sequences_.size());
+  num_accepted_.resize(row_offsets_.size() - 1);
   return {.logits = logits,
           .survivors = survivors,
           .rows = rows_,

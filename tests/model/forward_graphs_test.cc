@@ -74,38 +74,40 @@ TEST_F(ForwardGraphsTest, BucketsHoldTheirRows) {
 
 TEST_F(ForwardGraphsTest, CapturesWhatIsMetTwice) {
   ForwardGraphs graphs(device_);
-  const GraphKey key = {.num_rows = 4, .num_logit_rows = 4, .plan = 7};
+  const GraphKey key = {.num_rows = 4, .slice = {.num_rows = 4}, .plan = 7};
   EXPECT_FALSE(graphs.Launch(key, forward_));
   EXPECT_EQ(counts_.captures, 0);
   EXPECT_TRUE(graphs.Launch(key, forward_));
   EXPECT_TRUE(graphs.Launch(key, forward_));
   EXPECT_EQ(counts_.captures, 1);
   EXPECT_EQ(num_runs_, 2);
-  EXPECT_FALSE(graphs.Launch({4, 4, 8}, forward_));
-  EXPECT_FALSE(graphs.Launch({4, 2, 7}, forward_));
+  EXPECT_FALSE(graphs.Launch({4, {4}, 8}, forward_));
+  EXPECT_FALSE(graphs.Launch({4, {2}, 7}, forward_));
+  EXPECT_FALSE(graphs.Launch({4, {4, 1}, 7}, forward_));
+  EXPECT_FALSE(graphs.Launch({4, {.num_rows = 4, .num_adjusts = 64}, 7}, forward_));
   EXPECT_EQ(graphs.num_graphs(), 1);
   EXPECT_EQ(graphs.num_launches(), 2);
 }
 
 TEST_F(ForwardGraphsTest, TheLeastRecentlyUsedMakesRoom) {
   ForwardGraphs graphs(device_);
-  const GraphKey kept = {.num_rows = 1, .num_logit_rows = 1, .plan = 0};
+  const GraphKey kept = {.num_rows = 1, .slice = {.num_rows = 1}, .plan = 0};
   graphs.Launch(kept, forward_);
   for (uint64_t plan = 1; plan <= 200; ++plan) {
-    graphs.Launch({1, 1, plan}, forward_);
-    graphs.Launch({1, 1, plan}, forward_);
+    graphs.Launch({1, {1}, plan}, forward_);
+    graphs.Launch({1, {1}, plan}, forward_);
     EXPECT_TRUE(graphs.Launch(kept, forward_)) << "used all along";
     EXPECT_LE(counts_.alive, ForwardGraphs::kMaxGraphs);
     EXPECT_EQ(counts_.alive, graphs.num_graphs());
   }
   EXPECT_EQ(counts_.alive, ForwardGraphs::kMaxGraphs);
-  EXPECT_FALSE(graphs.Launch({1, 1, 1}, forward_)) << "long gone";
+  EXPECT_FALSE(graphs.Launch({1, {1}, 1}, forward_)) << "long gone";
 }
 
 TEST_F(ForwardGraphsTest, WithoutAGraphTheCallerRuns) {
   ForwardGraphs graphs(device_);
   counts_.refuses = true;
-  for (int i = 0; i < 3; ++i) EXPECT_FALSE(graphs.Launch({1, 1, 0}, forward_));
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(graphs.Launch({1, {1}, 0}, forward_));
   EXPECT_EQ(num_runs_, 0);
 }
 

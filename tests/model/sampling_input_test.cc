@@ -29,7 +29,7 @@ class SamplingInputTest : public testing::Test {
  protected:
   ProcessLogitsArgs Args() { return input_.ProcessArgs({}, {}); }
 
-  SamplingInput input_{32, VerifyMode::kRejection};
+  SamplingInput input_{32, VerifyMode::kRejection, 16};
   std::vector<int32_t> tokens_ = {7, 8, 9};
   std::vector<int32_t> prompt_ = {1, 2, 2};
   std::vector<int32_t> output_ = {2, 5, 7};
@@ -201,6 +201,83 @@ TEST_F(SamplingInputTest, NothingLeaksFromRowToRowOrStepToStep) {
     EXPECT_EQ(AdjustsOf(Args(), 1)[3].bias, 4.0f);
     EXPECT_EQ(AdjustsOf(Args(), 1)[5].bias, 1.0f);
   }
+}
+
+//  rows   0 1 2 | 3 ... 7        sequences  0 | 1 ... 7
+//         its own  padding                      without rows
+TEST_F(SamplingInputTest, PaddingBelongsToNobody) {
+  SamplingParams sampling = {.num_logprobs = 1};
+  sampling.logit_bias = {{4, 1.0f}};
+  input_.Add({.tokens = tokens_, .num_computed = 10, .num_drafts = 2, .sampling = &sampling}, 0, 3);
+  const SliceBuckets buckets = input_.PadTo(8, 4);
+  EXPECT_EQ(buckets, (SliceBuckets{8, 4, true, 64, 0}));
+  EXPECT_EQ(input_.num_rows(), 3);
+  EXPECT_EQ(input_.num_logprob_rows(), 3);
+  EXPECT_THAT(input_.step_rows(), ElementsAre(0, 1, 2, 0, 0, 0, 0, 0));
+  EXPECT_THAT(input_.logprob_rows(), ElementsAre(0, 1, 2, 0));
+  const ProcessLogitsArgs process = Args();
+  EXPECT_EQ(process.params.size(), 8u);
+  EXPECT_EQ(process.adjusts.size(), 64u);
+  EXPECT_EQ(process.adjusts[2].token, 4);
+  EXPECT_THAT(process.adjust_offsets, ElementsAre(0, 1, 2, 3, 3, 3, 3, 3, 3));
+  const SampleVerifyArgs sample = input_.SampleArgs({}, {}, {});
+  EXPECT_THAT(sample.row_offsets, ElementsAre(0, 3, 3, 3, 3, 3, 3, 3, 3));
+  EXPECT_THAT(sample.drafts, ElementsAre(8, 9, -1, -1, -1, -1, -1, -1));
+  EXPECT_EQ(sample.token_ids.size(), 8u);
+  EXPECT_EQ(sample.num_accepted.size(), 8u);
+  EXPECT_EQ(input_.token_ids().size(), 3u);
+}
+
+// A graph reads where its spans stood when it was captured.
+TEST_F(SamplingInputTest, PaddedSpansStayWhereTheyAre) {
+  SamplingParams sampling = {.logit_bias = {{4, 1.0f}}};
+  sampling.allowed_token_ids = {3, 4};
+  const auto add = [&](int count) {
+    input_.Clear();
+    for (int i = 0; i < count; ++i) {
+      input_.Add({.tokens = tokens_, .num_computed = 10, .sampling = &sampling}, i, 3 * (i + 1));
+    }
+  };
+  add(1);
+  input_.PadTo(2, 0);
+  const ProcessLogitsArgs before = Args();
+  const SampleVerifyArgs sample_before = input_.SampleArgs({}, {}, {});
+  sampling.logit_bias.clear();
+  sampling.allowed_token_ids.clear();
+  for (int32_t id = 0; id < 32; ++id) {
+    sampling.logit_bias.push_back({id, 0.5f});
+    sampling.allowed_token_ids.push_back(id);
+  }
+  add(16);  // all there is room for
+  Args();
+  input_.SampleArgs({}, {}, {});
+  add(2);
+  EXPECT_EQ(input_.PadTo(2, 0), (SliceBuckets{2, 0, true, 64, 64}));
+  const ProcessLogitsArgs after = Args();
+  const SampleVerifyArgs sample_after = input_.SampleArgs({}, {}, {});
+  EXPECT_EQ(after.params.data(), before.params.data());
+  EXPECT_EQ(after.adjusts.data(), before.adjusts.data());
+  EXPECT_EQ(after.adjust_offsets.data(), before.adjust_offsets.data());
+  EXPECT_EQ(after.allowed.data(), before.allowed.data());
+  EXPECT_EQ(after.allowed_offsets.data(), before.allowed_offsets.data());
+  EXPECT_EQ(sample_after.rows.data(), sample_before.rows.data());
+  EXPECT_EQ(sample_after.row_offsets.data(), sample_before.row_offsets.data());
+  EXPECT_EQ(sample_after.drafts.data(), sample_before.drafts.data());
+  EXPECT_EQ(sample_after.draft_rows.data(), sample_before.draft_rows.data());
+  EXPECT_EQ(sample_after.token_ids.data(), sample_before.token_ids.data());
+  EXPECT_EQ(sample_after.num_accepted.data(), sample_before.num_accepted.data());
+}
+
+TEST_F(SamplingInputTest, TooLongListsAreNoGraphs) {
+  SamplingParams sampling;
+  for (int32_t id = 0; id < 32; ++id) sampling.logit_bias.push_back({id, 0.5f});
+  SamplingInput input(32, VerifyMode::kCoupled, 128);
+  for (int i = 0; i < 65; ++i) {
+    input.Add({.tokens = tokens_, .num_computed = 10, .sampling = &sampling}, i, 3 * (i + 1));
+  }
+  EXPECT_EQ(input.PadTo(96, 0), (SliceBuckets{.num_rows = 96}));
+  EXPECT_EQ(input.ProcessArgs({}, {}).adjusts.size(), 65u * 32u);
+  EXPECT_EQ(input.ProcessArgs({}, {}).params.size(), 96u);
 }
 
 }  // namespace

@@ -1,0 +1,157 @@
+#include "model/forward_pass.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+
+namespace runahead {
+
+ForwardPass::ForwardPass(Backend& backend, const Transformer& transformer, KvCache& cache,
+                         const RunnerLimits& limits)
+    : backend_(backend),
+      transformer_(transformer),
+      cache_(cache),
+      limits_(limits),
+      layout_(transformer.config(), limits, backend.info().activation_dtype),
+      memory_(backend.Allocate(layout_.total, MemoryKind::kDevice)),
+      plan_(backend.MakeAttentionPlan({.max_sequences = limits.max_sequences,
+                                       .max_rows = limits.max_rows,
+                                       .max_context = limits.max_context,
+                                       .num_heads = transformer.config().num_heads,
+                                       .num_kv_heads = transformer.config().num_kv_heads,
+                                       .head_dim = transformer.config().head_dim})),
+      input_(limits),
+      sampling_(vocab(), limits.verify_mode, limits.max_logit_rows),
+      graphs_(backend) {}
+
+// The first rows of a buffer of activations.
+TensorView ForwardPass::Activations(int64_t offset, int64_t rows, int64_t width) const {
+  return {At(offset), backend_.info().activation_dtype, {rows, width}};
+}
+
+// The first rows of the logits, without the columns of added ids.
+TensorView ForwardPass::Logits(int64_t num_rows) const {
+  TensorView logits(At(layout_.logits), DType::kF32, {num_rows, transformer_.config().vocab_size});
+  logits.dims[1] = vocab();
+  return logits;
+}
+
+TensorView ForwardPass::Raw(int64_t num_rows) const {
+  return {At(layout_.spare), DType::kF32, {num_rows, vocab()}};
+}
+
+TensorView ForwardPass::draft_logits() const {
+  if (limits_.verify_mode != VerifyMode::kRejection) return {};
+  return {At(layout_.draft_logits), DType::kF32, {limits_.max_logit_rows, vocab()}};
+}
+
+size_t ForwardPass::Run(std::span<const SequenceRun> runs) {
+  input_.Fill(runs);
+  const size_t end = FillSlice(runs, 0);
+  if (runs.empty() || (end == runs.size() && RunInBuckets())) return end;
+  backend_.PlanAttention(input_.Shape(), *plan_);
+  Layers();
+  if (sampling_.num_rows() == 0) return end;
+  HeadOfSlice();
+  Sample();
+  return end;
+}
+
+size_t ForwardPass::RunSlice(std::span<const SequenceRun> runs, size_t begin) {
+  const size_t end = FillSlice(runs, begin);
+  HeadOfSlice();
+  Sample();
+  return end;
+}
+
+size_t ForwardPass::FillSlice(std::span<const SequenceRun> runs, size_t begin) {
+  sampling_.Clear();
+  for (size_t s = begin; s < runs.size(); ++s) {
+    const SequenceRun& run = runs[s];
+    if (!run.wants_token) continue;
+    const int rows = run.num_drafts + 1;
+    RA_CHECK_LE(rows, MaxVerifyRows(limits_));
+    RA_CHECK(!run.proposal || limits_.verify_mode == VerifyMode::kCoupled,
+             "who proposes judges not");
+    const int logprob_rows = NumLogprobs(run) >= 0 ? rows : 0;
+    if (sampling_.num_rows() + rows > limits_.max_logit_rows ||
+        sampling_.num_logprob_rows() + logprob_rows > MaxVerifyRows(limits_)) {
+      return s;
+    }
+    sampling_.Add(run, static_cast<int>(s), input_.row_offsets[s + 1]);
+  }
+  return runs.size();
+}
+
+// A small step as one graph, its rows and lists padded to buckets. False where that cannot be:
+// nothing is done. Adjustments too many for a graph leave sampling outside of it.
+bool ForwardPass::RunInBuckets() {
+  const int rows = graphs_.BucketFor(input_.num_rows());
+  if (rows == 0 || rows > limits_.max_rows) return false;
+  const auto bucket = [this](int count, int most) {
+    return std::min(graphs_.BucketFor(count), most);
+  };
+  const SliceBuckets slice =
+      sampling_.PadTo(bucket(sampling_.num_rows(), limits_.max_logit_rows),
+                      bucket(sampling_.num_logprob_rows(), MaxVerifyRows(limits_)));
+  input_.PadTo(rows);
+  backend_.PlanAttention(input_.Shape(), *plan_);
+  const auto forward = [&] {
+    Layers();
+    if (slice.num_rows > 0) HeadOfSlice();
+    if (slice.num_rows > 0 && slice.has_lists) Sample();
+  };
+  if (!graphs_.Launch({rows, slice, plan_->graph_key()}, forward)) forward();
+  if (slice.num_rows > 0 && !slice.has_lists) Sample();
+  return true;
+}
+
+void ForwardPass::Layers() {
+  const ModelConfig& config = transformer_.config();
+  const int64_t rows = input_.num_rows();
+  transformer_.Forward(
+      backend_, {.ids = input_.ids,
+                 .positions = input_.positions,
+                 .slots = input_.slots,
+                 .plan = plan_.get(),
+                 .cache = &cache_,
+                 .buffers = {.residual = Activations(layout_.residual, rows, config.hidden_size),
+                             .branch = Activations(layout_.branch, rows, config.hidden_size),
+                             .normed = At(layout_.normed),
+                             .qkv = Activations(layout_.qkv, rows, config.qkv_rows()),
+                             .attention = At(layout_.attention),
+                             .gate_up = Activations(layout_.gate_up, rows,
+                                                    2 * int64_t{config.intermediate_size}),
+                             .gated = At(layout_.gated)}});
+}
+
+TensorView ForwardPass::Head(std::span<const int32_t> rows) {
+  RA_CHECK_LE(rows.size(), static_cast<size_t>(limits_.max_logit_rows));
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  const TensorView logits(At(layout_.logits), DType::kF32,
+                          {num_rows, transformer_.config().vocab_size});
+  transformer_.Head(backend_, {.normed = At(layout_.normed),
+                               .num_rows = input_.num_rows(),
+                               .rows = rows,
+                               .gathered = At(layout_.gathered),
+                               .logits = logits});
+  return Logits(num_rows);
+}
+
+void ForwardPass::HeadOfSlice() {
+  const TensorView logits = Head(sampling_.step_rows());
+  const auto rows = sampling_.logprob_rows();
+  if (rows.empty()) return;
+  backend_.GatherRows({.x = logits, .rows = rows, .out = Raw(static_cast<int64_t>(rows.size()))});
+}
+
+void ForwardPass::Sample() {
+  const TensorView logits = Logits(static_cast<int64_t>(sampling_.step_rows().size()));
+  const SurvivorsView survivors = {.ids = static_cast<int32_t*>(At(layout_.survivor_ids)),
+                                   .counts = static_cast<int32_t*>(At(layout_.survivor_counts)),
+                                   .capacity = std::min(vocab(), kSurvivorCapacity)};
+  backend_.ProcessLogits(sampling_.ProcessArgs(logits, survivors));
+  backend_.SampleAndVerify(sampling_.SampleArgs(logits, survivors, draft_logits()));
+}
+
+}  // namespace runahead
