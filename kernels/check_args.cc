@@ -70,7 +70,9 @@ int64_t Size(size_t n) { return static_cast<int64_t>(n); }
 }  // namespace
 
 void CheckArgs(const EmbedArgs& args) {
-  CheckMatrix(args.out, Size(args.ids.size()), args.table.RowElements());
+  const int64_t rows = args.drawn_ids != nullptr ? args.out.dim(0) : Size(args.ids.size());
+  RA_CHECK(args.drawn_ids == nullptr || args.ids.empty(), "ids are the host's or the device's");
+  CheckMatrix(args.out, rows, args.table.RowElements());
   CheckRows(args.table, args.table.dim(0), args.out.RowElements());
 }
 
@@ -161,7 +163,7 @@ void CheckArgs(const TopLogprobsArgs& args) {
   RA_CHECK(args.logits.dtype == DType::kF32, "logits are f32");
   RA_CHECK(args.top_n >= 0 && args.top_n <= 20, "0..20");
   RA_CHECK_LE(args.top_n, args.logits.RowElements());
-  RA_CHECK_EQ(Size(args.chosen.size()), rows);
+  RA_CHECK_EQ(Size(args.chosen.size()), args.drawn != nullptr ? 0 : rows);
   RA_CHECK_EQ(Size(args.chosen_logprobs.size()), rows);
   RA_CHECK_EQ(Size(args.chosen_ranks.size()), rows);
   RA_CHECK_GE(Size(args.top_ids.size()), rows * args.top_n);

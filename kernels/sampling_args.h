@@ -78,18 +78,21 @@ struct SampleVerifyArgs {
   VerifyMode mode = VerifyMode::kCoupled;
   std::span<int32_t> token_ids;     // out [R]: accepted drafts, then the extra token; rest -1
   std::span<int32_t> num_accepted;  // out [S]
+  // out [S] on the device, or null: each sequence's extra token; 0 of one without rows.
+  int32_t* last_tokens = nullptr;
 };
 
 // Log-softmax, f32 accumulation in f64: of raw logits for what a client asked, of processed ones
 // for a draft's confidence.
 struct TopLogprobsArgs {
-  TensorView logits;                 // [R, V] f32
-  std::span<const int32_t> chosen;   // [R] token whose logprob and rank are wanted; -1: none
-  int top_n = 0;                     // 0..20
-  std::span<float> chosen_logprobs;  // out [R]
-  std::span<int32_t> chosen_ranks;   // out [R] 1-based: 1 + tokens with a larger logit
-  std::span<int32_t> top_ids;        // out [R, top_n] most likely first, lowest id among equals
-  std::span<float> top_logprobs;     // out [R, top_n]
+  TensorView logits;                     // [R, V] f32
+  std::span<const int32_t> chosen = {};  // [R] token whose logprob and rank are wanted; -1: none
+  const int32_t* drawn = nullptr;        // [R] on the device, instead of `chosen`: last_tokens
+  int top_n = 0;                         // 0..20
+  std::span<float> chosen_logprobs;      // out [R]
+  std::span<int32_t> chosen_ranks;       // out [R] 1-based: 1 + tokens with a larger logit
+  std::span<int32_t> top_ids = {};       // out [R, top_n] most likely first, lowest id among equals
+  std::span<float> top_logprobs = {};    // out [R, top_n]
 };
 
 }  // namespace runahead

@@ -30,8 +30,9 @@ void ForRows(int64_t num_rows, int64_t width, ThreadPool& pool, const Body& body
 void Embed(const EmbedArgs& args, const KernelTable& kernels, ThreadPool& pool) {
   CheckArgs(args);
   const int64_t width = args.out.RowElements();
+  const int32_t* ids = args.drawn_ids != nullptr ? args.drawn_ids : args.ids.data();
   ForRows(args.out.dim(0), width, pool, [&](int64_t t) {
-    const int32_t id = args.ids[static_cast<size_t>(t)];
+    const int32_t id = ids[t];
     RA_CHECK(id >= 0 && id < args.table.dim(0), "token id out of range");
     kernels.convert(In(args.table, id), Out(args.out, t), width);
   });

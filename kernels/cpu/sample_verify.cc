@@ -155,14 +155,16 @@ void SampleAndVerify(const SampleVerifyArgs& args, const SamplingContext& contex
   ForLogitRows(num_sequences, args.logits.RowElements(), context.pool, [&](int thread, int64_t s) {
     SamplingScratch& scratch = context.scratch[static_cast<size_t>(thread)];
     const auto sequence = static_cast<size_t>(s);
+    int32_t last_token = 0;
     args.num_accepted[sequence] = 0;
     for (int64_t r = args.row_offsets[sequence]; r < args.row_offsets[sequence + 1]; ++r) {
       const RowSampler sampler(args, r, context.kernels, scratch);
       bool accepted = false;
-      args.token_ids[static_cast<size_t>(r)] = JudgeRow(args, r, sampler, accepted);
+      args.token_ids[static_cast<size_t>(r)] = last_token = JudgeRow(args, r, sampler, accepted);
       if (!accepted) break;
       ++args.num_accepted[sequence];
     }
+    if (args.last_tokens != nullptr) args.last_tokens[sequence] = last_token;
   });
 }
 

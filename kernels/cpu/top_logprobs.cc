@@ -30,7 +30,7 @@ void FillRow(const TopLogprobsArgs& args, int64_t row, const KernelTable& kernel
   const float highest = kernels.max(logits.data(), vocab);
   const double total = highest + std::log(kernels.sum_exp(logits.data(), vocab, highest));
   const auto logit = [&](int32_t id) { return logits[static_cast<size_t>(id)]; };
-  const int32_t chosen = args.chosen[r];
+  const int32_t chosen = args.drawn != nullptr ? args.drawn[r] : args.chosen[r];
   args.chosen_logprobs[r] = chosen < 0 ? 0 : static_cast<float>(logit(chosen) - total);
   args.chosen_ranks[r] =
       chosen < 0

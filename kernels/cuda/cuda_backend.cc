@@ -17,6 +17,8 @@ namespace {
 // Ids, positions, slots and sampling parameters of a step, several times over.
 constexpr int64_t kStagingBytes = int64_t{16} << 20;
 
+constexpr int64_t kMaxStagedCopy = 64 * 1024;
+
 // A runner keeps 64 at most; target and draft model share a backend.
 constexpr int kMaxGraphs = 160;
 
@@ -124,7 +126,11 @@ class CudaBackend final : public Backend {
     if (bytes > 0) runtime_->CopyToDevice(to, from, bytes);
   }
   void CopyToHost(void* to, const void* from, int64_t bytes) override {
-    if (bytes > 0) runtime_->CopyToHost(to, from, bytes);
+    if (bytes <= 0) return;
+    // Into pinned memory: a copy to any other keeps the host waiting until it is done.
+    const bool is_small = bytes <= kMaxStagedCopy && !staging_.is_capturing();
+    if (is_small) to = staging_.Out(std::span(static_cast<char*>(to), static_cast<size_t>(bytes)));
+    runtime_->CopyToHost(to, from, bytes);
   }
   Ticket Record() override { return runtime_->Record(); }
   // Waits for all there is, the ticket's work included: what is staged is then free.

@@ -39,15 +39,15 @@ __global__ void __launch_bounds__(kThreads)
 
 void Embed(const EmbedArgs& args, OpContext& context) {
   CheckArgs(args);
-  if (args.ids.empty()) return;
+  if (args.out.dim(0) == 0) return;
   for (const int32_t id : args.ids) {
     RA_CHECK(id >= 0 && id < args.table.dim(0), "token id out of range");
   }
   EmbedParams params;
   params.table = MakeRowsParams(args.table);
-  params.ids = context.spans.In(args.ids);
+  params.ids = args.drawn_ids != nullptr ? args.drawn_ids : context.spans.In(args.ids);
   params.out = MakeRowsParams(args.out);
-  const auto num_tokens = static_cast<int>(args.ids.size());
+  const auto num_tokens = static_cast<int>(args.out.dim(0));
   WithRows(args.table.dtype, [&](auto table) {
     WithActivation(args.out.dtype, [&](auto out) {
       Launch(EmbedKernel<decltype(table), decltype(out)>, {.x = num_tokens}, {.x = kThreads}, 0,

@@ -68,6 +68,7 @@ struct ResolveParams {
   int num_sequences = 0;
   int32_t* token_ids = nullptr;  // [R] in: verdicts
   int32_t* num_accepted = nullptr;
+  int32_t* last_tokens = nullptr;  // [S], or null
 };
 
 // What a row's tokens are drawn from: ids[0..count), or all of [0, count) where ids is null.
@@ -348,14 +349,17 @@ __global__ void __launch_bounds__(kResolveThreads)
   const int s = BlockX() * kResolveThreads + ThreadX();
   if (s >= params.num_sequences) return;
   int num_accepted = 0;
+  int last_token = 0;
   bool goes_on = true;
   for (int r = params.row_offsets[s]; r < params.row_offsets[s + 1]; ++r) {
     const int verdict = params.token_ids[r];
-    params.token_ids[r] = !goes_on ? -1 : verdict >= 0 ? verdict : ~verdict;
+    if (goes_on) last_token = verdict >= 0 ? verdict : ~verdict;
+    params.token_ids[r] = goes_on ? last_token : -1;
     goes_on = goes_on && verdict >= 0;
     num_accepted += goes_on ? 1 : 0;
   }
   params.num_accepted[s] = num_accepted;
+  if (params.last_tokens != nullptr) params.last_tokens[s] = last_token;
 }
 
 void PlanRows(const SampleVerifyArgs& args, std::span<RowPlan> plans) {
@@ -405,6 +409,7 @@ void SampleAndVerify(const SampleVerifyArgs& args, OpContext& context) {
   resolve.num_sequences = static_cast<int>(args.num_accepted.size());
   resolve.token_ids = judge.verdicts;
   resolve.num_accepted = context.spans.Out(args.num_accepted);
+  resolve.last_tokens = args.last_tokens;
   Launch(ResolveKernel, {.x = (resolve.num_sequences + kResolveThreads - 1) / kResolveThreads},
          {.x = kResolveThreads}, 0, context.stream(), resolve);
 }

@@ -108,24 +108,24 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 void TopLogprobs(const TopLogprobsArgs& args, OpContext& context) {
   CheckArgs(args);
-  if (args.chosen.empty()) return;
+  const auto num_rows = static_cast<int>(args.logits.dim(0));
+  if (num_rows == 0) return;
   RA_CHECK_LE(args.logits.RowElements(), int64_t{kMaxVocab});
   for (const int32_t id : args.chosen) {
     RA_CHECK(id >= -1 && id < args.logits.RowElements(), "a token id, or -1");
   }
-  const size_t num_top = args.chosen.size() * static_cast<size_t>(args.top_n);
+  const size_t num_top = static_cast<size_t>(num_rows) * static_cast<size_t>(args.top_n);
   TopLogprobsParams params;
   params.logits = static_cast<const float*>(args.logits.data);
   params.stride = args.logits.row_stride;
   params.vocab = static_cast<int>(args.logits.RowElements());
   params.top_n = args.top_n;
-  params.chosen = context.spans.In(args.chosen);
+  params.chosen = args.drawn != nullptr ? args.drawn : context.spans.In(args.chosen);
   params.chosen_logprobs = context.spans.Out(args.chosen_logprobs);
   params.chosen_ranks = context.spans.Out(args.chosen_ranks);
   params.top_ids = context.spans.Out(args.top_ids.first(num_top));
   params.top_logprobs = context.spans.Out(args.top_logprobs.first(num_top));
-  Launch(TopLogprobsKernel, {.x = static_cast<int>(args.chosen.size())}, {.x = kThreads}, 0,
-         context.stream(), params);
+  Launch(TopLogprobsKernel, {.x = num_rows}, {.x = kThreads}, 0, context.stream(), params);
 }
 
 }  // namespace runahead::RA_CUDA

@@ -27,9 +27,10 @@ void NormalizeRow(const TensorView& x, int64_t row, const float* gain, float eps
 
 void Embed(const EmbedArgs& args) {
   CheckArgs(args);
-  for (size_t t = 0; t < args.ids.size(); ++t) {
-    RA_CHECK(args.ids[t] >= 0 && args.ids[t] < args.table.dim(0), "token id out of range");
-    StoreRow(args.out, static_cast<int64_t>(t), LoadRow(args.table, args.ids[t]));
+  const int32_t* ids = args.drawn_ids != nullptr ? args.drawn_ids : args.ids.data();
+  for (int64_t t = 0; t < args.out.dim(0); ++t) {
+    RA_CHECK(ids[t] >= 0 && ids[t] < args.table.dim(0), "token id out of range");
+    StoreRow(args.out, t, LoadRow(args.table, ids[t]));
   }
 }
 

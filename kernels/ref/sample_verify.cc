@@ -134,6 +134,9 @@ void SampleAndVerify(const SampleVerifyArgs& args) {
       if (!accepted) break;
       ++args.num_accepted[s];
     }
+    if (args.last_tokens == nullptr) continue;
+    args.last_tokens[s] =
+        first == end ? 0 : args.token_ids[static_cast<size_t>(first + args.num_accepted[s])];
   }
 }
 

@@ -25,7 +25,8 @@ void TopLogprobs(const TopLogprobsArgs& args) {
   const auto vocab = static_cast<size_t>(args.logits.RowElements());
   const auto top_n = static_cast<size_t>(args.top_n);
   std::vector<int32_t> ids(vocab);
-  for (size_t r = 0; r < args.chosen.size(); ++r) {
+  const int32_t* chosen = args.drawn != nullptr ? args.drawn : args.chosen.data();
+  for (size_t r = 0; r < static_cast<size_t>(args.logits.dim(0)); ++r) {
     const std::span<const float> logits(args.logits.Row<float>(static_cast<int64_t>(r)), vocab);
     const double total = LogSumExp(logits);
     const auto logprob = [&](int32_t id) {
@@ -33,7 +34,7 @@ void TopLogprobs(const TopLogprobsArgs& args) {
     };
     args.chosen_logprobs[r] = 0;
     args.chosen_ranks[r] = 0;
-    if (const int32_t id = args.chosen[r]; id >= 0) {
+    if (const int32_t id = chosen[r]; id >= 0) {
       const float own = logits[static_cast<size_t>(id)];
       args.chosen_logprobs[r] = logprob(id);
       args.chosen_ranks[r] =

@@ -23,6 +23,7 @@ struct Batch {
   VerifyMode mode = VerifyMode::kCoupled;
   std::vector<int32_t> token_ids;
   std::vector<int32_t> num_accepted;
+  std::vector<int32_t> last_tokens;
 
   // A sequence with these drafts, all its rows with the same logits.
   void Add(const std::vector<float>& row_logits, const std::vector<int32_t>& sequence_drafts,
@@ -41,6 +42,7 @@ struct Batch {
     const auto num_rows = static_cast<int64_t>(rows.size());
     token_ids.assign(rows.size(), -9);
     num_accepted.assign(row_offsets.size() - 1, -9);
+    last_tokens.assign(row_offsets.size() - 1, -9);
     SampleVerifyArgs args;
     args.logits = {logits.data(), DType::kF32, {num_rows, vocab}};
     if (!survivor_counts.empty()) {
@@ -58,6 +60,7 @@ struct Batch {
     args.mode = mode;
     args.token_ids = token_ids;
     args.num_accepted = num_accepted;
+    args.last_tokens = last_tokens.data();
     backend.SampleAndVerify(args);
   }
 };
@@ -183,7 +186,22 @@ TEST_P(SampleVerifyTest, PaddingIsNotJudged) {
     batch.Run(*backend_);
     EXPECT_EQ(batch.token_ids, (std::vector<int32_t>{7, 7, -1, -1, -1, -1}));
     EXPECT_EQ(batch.num_accepted, (std::vector<int32_t>{1, 0, 0, 0, 0, 0}));
+    EXPECT_EQ(batch.last_tokens, (std::vector<int32_t>{7, 0, 0, 0, 0, 0}));
   }
+}
+
+// The first draft wrong, all right, none.
+TEST_P(SampleVerifyTest, LeavesEachSequencesLastToken) {
+  std::vector<float> logits(1500, 0);
+  logits[70] = 4;
+  Batch batch;
+  batch.Add(logits, {3, 70}, {.greedy = true});
+  batch.Add(logits, {70, 70}, {.greedy = true});
+  logits[1400] = 5;
+  batch.Add(logits, {}, {.greedy = true});
+  batch.Run(*backend_);
+  EXPECT_EQ(batch.num_accepted, (std::vector<int32_t>{0, 2, 0}));
+  EXPECT_EQ(batch.last_tokens, (std::vector<int32_t>{70, 70, 1400}));
 }
 
 TEST_P(SampleVerifyTest, GreedyRejectionEqualsCoupled) {

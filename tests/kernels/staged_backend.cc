@@ -31,6 +31,9 @@ class Stage {
   const float* Floats(const float* values, int64_t count) {
     return static_cast<const float*>(Array(const_cast<float*>(values), count * 4));
   }
+  int32_t* Ids(const int32_t* ids, int64_t count) {
+    return static_cast<int32_t*>(Array(const_cast<int32_t*>(ids), count * 4));
+  }
   KvLayerView Cache(KvLayerView cache) {
     cache.k = View(cache.k);
     cache.v = View(cache.v);
@@ -104,7 +107,9 @@ class StagedBackend final : public Backend {
 
   void Embed(const EmbedArgs& args) override {
     Stage stage(*device_);
-    device_->Embed({stage.View(args.table), args.ids, stage.View(args.out)});
+    const int64_t rows = args.out.dim(0);
+    device_->Embed(
+        {stage.View(args.table), args.ids, stage.View(args.out), stage.Ids(args.drawn_ids, rows)});
     stage.Finish();
   }
   void RmsNorm(const RmsNormArgs& args) override {
@@ -175,6 +180,8 @@ class StagedBackend final : public Backend {
     on_device.logits = stage.View(args.logits);
     on_device.survivors = stage.Survivors(args.survivors, args.logits.dim(0));
     on_device.draft_logits = stage.View(args.draft_logits);
+    on_device.last_tokens =
+        stage.Ids(args.last_tokens, static_cast<int64_t>(args.num_accepted.size()));
     device_->SampleAndVerify(on_device);
     stage.Finish();
   }
@@ -182,6 +189,7 @@ class StagedBackend final : public Backend {
     Stage stage(*device_);
     TopLogprobsArgs on_device = args;
     on_device.logits = stage.View(args.logits);
+    on_device.drawn = stage.Ids(args.drawn, args.logits.dim(0));
     device_->TopLogprobs(on_device);
     stage.Finish();
   }

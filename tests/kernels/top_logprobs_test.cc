@@ -74,6 +74,21 @@ TEST_P(TopLogprobsTest, MatchesLogSoftmaxAndItsOrder) {
   }
 }
 
+TEST_P(TopLogprobsTest, ChosenTokensMayStandOnTheDevice) {
+  std::mt19937 rng(2);
+  std::vector<float> logits = RandomFloats(3 * 700, rng, 2.0);
+  const std::vector<int32_t> chosen = {5, 699, 0};
+  const Answer expected = Ask(*backend_, logits, chosen, 0);
+  std::vector<float> logprobs(3);
+  std::vector<int32_t> ranks(3);
+  backend_->TopLogprobs({.logits = {logits.data(), DType::kF32, {3, 700}},
+                         .drawn = chosen.data(),
+                         .chosen_logprobs = logprobs,
+                         .chosen_ranks = ranks});
+  EXPECT_EQ(logprobs, expected.chosen_logprobs);
+  EXPECT_EQ(ranks, expected.chosen_ranks);
+}
+
 TEST_P(TopLogprobsTest, EqualLogitsGoByIdAndShareARank) {
   const Answer answer = Ask(*backend_, {1, 2, 2, 0, 2, 1}, {4}, 4);
   EXPECT_EQ(answer.top_ids, (std::vector<int32_t>{1, 2, 4, 0}));
