@@ -16,9 +16,10 @@ namespace runahead {
 // Steps with equal keys enqueue the same kernels with the same arguments; only what the arguments
 // point to differs.
 struct GraphKey {
-  int num_rows = 0;    // T, padded to a bucket
-  SliceBuckets slice;  // of the sampled rows
-  uint64_t plan = 0;   // AttentionPlan::graph_key()
+  int num_rows = 0;        // T, padded to a bucket
+  SliceBuckets slice;      // of the sampled rows
+  uint64_t plan = 0;       // AttentionPlan::graph_key()
+  bool continues = false;  // its ids are what the step before drew
 
   auto operator<=>(const GraphKey&) const = default;
 };

@@ -45,12 +45,14 @@ TensorView ForwardPass::draft_logits() const {
   return {At(layout_.draft_logits), DType::kF32, {limits_.max_logit_rows, vocab()}};
 }
 
-size_t ForwardPass::Run(std::span<const SequenceRun> runs) {
+size_t ForwardPass::Run(std::span<const SequenceRun> runs, bool continues) {
+  RA_CHECK(!continues || runs.size() <= static_cast<size_t>(sampling_.num_rows()));
   input_.Fill(runs);
+  RA_CHECK(!continues || runs.size() == static_cast<size_t>(input_.num_rows()));
   const size_t end = FillSlice(runs, 0);
-  if (runs.empty() || (end == runs.size() && RunInBuckets())) return end;
+  if (runs.empty() || (end == runs.size() && RunInBuckets(continues))) return end;
   backend_.PlanAttention(input_.Shape(), *plan_);
-  Layers();
+  Layers(continues);
   if (sampling_.num_rows() == 0) return end;
   HeadOfSlice();
   Sample();
@@ -85,7 +87,7 @@ size_t ForwardPass::FillSlice(std::span<const SequenceRun> runs, size_t begin) {
 
 // A small step as one graph, its rows and lists padded to buckets. False where that cannot be:
 // nothing is done. Adjustments too many for a graph leave sampling outside of it.
-bool ForwardPass::RunInBuckets() {
+bool ForwardPass::RunInBuckets(bool continues) {
   const int rows = graphs_.BucketFor(input_.num_rows());
   if (rows == 0 || rows > limits_.max_rows) return false;
   const auto bucket = [this](int count, int most) {
@@ -97,20 +99,21 @@ bool ForwardPass::RunInBuckets() {
   input_.PadTo(rows);
   backend_.PlanAttention(input_.Shape(), *plan_);
   const auto forward = [&] {
-    Layers();
+    Layers(continues);
     if (slice.num_rows > 0) HeadOfSlice();
     if (slice.num_rows > 0 && slice.has_lists) Sample();
   };
-  if (!graphs_.Launch({rows, slice, plan_->graph_key()}, forward)) forward();
+  if (!graphs_.Launch({rows, slice, plan_->graph_key(), continues}, forward)) forward();
   if (slice.num_rows > 0 && !slice.has_lists) Sample();
   return true;
 }
 
-void ForwardPass::Layers() {
+void ForwardPass::Layers(bool continues) {
   const ModelConfig& config = transformer_.config();
   const int64_t rows = input_.num_rows();
   transformer_.Forward(
-      backend_, {.ids = input_.ids,
+      backend_, {.ids = continues ? std::span<const int32_t>() : input_.ids,
+                 .drawn_ids = continues ? last_tokens() : nullptr,
                  .positions = input_.positions,
                  .slots = input_.slots,
                  .plan = plan_.get(),
@@ -151,7 +154,7 @@ void ForwardPass::Sample() {
                                    .counts = static_cast<int32_t*>(At(layout_.survivor_counts)),
                                    .capacity = std::min(vocab(), kSurvivorCapacity)};
   backend_.ProcessLogits(sampling_.ProcessArgs(logits, survivors));
-  backend_.SampleAndVerify(sampling_.SampleArgs(logits, survivors, draft_logits()));
+  backend_.SampleAndVerify(sampling_.SampleArgs(logits, survivors, draft_logits(), last_tokens()));
 }
 
 }  // namespace runahead

@@ -32,8 +32,9 @@ class ForwardPass {
   ForwardPass(Backend& backend, const Transformer& transformer, KvCache& cache,
               const RunnerLimits& limits);
 
-  // Both return the first run that is in no slice yet; runs.size(): none.
-  size_t Run(std::span<const SequenceRun> runs);
+  // Both return the first run that is in no slice yet; runs.size(): none. A step that continues the
+  // one before takes what that drew: run j, of one token that nobody reads, what its run j drew.
+  size_t Run(std::span<const SequenceRun> runs, bool continues = false);
   size_t RunSlice(std::span<const SequenceRun> runs, size_t begin);
 
   const StepInput& input() const { return input_; }
@@ -41,6 +42,9 @@ class ForwardPass {
   TensorView logits() const { return Logits(sampling_.num_rows()); }  // of the slice, processed
   TensorView raw_logits() const { return Raw(sampling_.num_logprob_rows()); }  // logprob rows
   TensorView draft_logits() const;                                             // ModelRunner's
+
+  // [num_rows()] on the device: the last token of each of the slice's sequences.
+  int32_t* last_tokens() const { return static_cast<int32_t*>(At(layout_.last_tokens)); }
 
   // Raw logits of rows of the step, in the place of the slice's.
   TensorView Head(std::span<const int32_t> rows);
@@ -55,8 +59,8 @@ class ForwardPass {
   TensorView Raw(int64_t num_rows) const;
 
   size_t FillSlice(std::span<const SequenceRun> runs, size_t begin);
-  bool RunInBuckets();
-  void Layers();
+  bool RunInBuckets(bool continues);
+  void Layers(bool continues);
   void HeadOfSlice();
   void Sample();
 

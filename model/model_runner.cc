@@ -31,6 +31,8 @@ struct ModelRunner::State {
   const SamplingInput& slice() const { return pass.slice(); }
 
   void Run(std::span<const SequenceRun> runs);
+  void RunChain(std::span<const std::span<const SequenceRun>> passes);
+  void EnqueueConfidences(std::span<const SequenceRun> runs, size_t at);
   void TakeSlice(std::span<const SequenceRun> runs);
   void EmitSlice();
   void EmitLogprobs(std::span<const SequenceRun> runs);
@@ -43,6 +45,7 @@ struct ModelRunner::State {
   ForwardPass pass;
   LogprobRowsOutput logprob_rows;
   std::vector<int32_t> row_index;  // scratch: some rows of a slice
+  std::vector<int32_t> ranks;      // scratch: of a chain's tokens
   TensorView kept;                 // the target's draft_logits, or rank 0
   ModelOutput output;
 };
@@ -53,6 +56,48 @@ void ModelRunner::State::Run(std::span<const SequenceRun> runs) {
     if (next == runs.size()) break;
   }
   for (size_t s = 0; s < runs.size(); ++s) output.offsets[s + 1] += output.offsets[s];
+}
+
+// One wait for all: each pass leaves its tokens on the device for the next.
+void ModelRunner::State::RunChain(std::span<const std::span<const SequenceRun>> passes) {
+  output.offsets.assign(1, 0);
+  for (const auto& runs : passes) {
+    output.offsets.push_back(output.offsets.back() + static_cast<int32_t>(runs.size()));
+  }
+  const auto num_tokens = static_cast<size_t>(output.offsets.back());
+  output.token_ids.assign(num_tokens, 0);
+  output.confidences.assign(num_tokens, 0);
+  ranks.resize(num_tokens);
+  for (size_t p = 0; p < passes.size(); ++p) {
+    const auto runs = passes[p];
+    const auto at = static_cast<size_t>(output.offsets[p]);
+    for (const SequenceRun& run : runs) {
+      RA_CHECK(run.proposal && run.wants_token && !run.sampling->HasPenalties());
+    }
+    RA_CHECK_EQ(pass.Run(runs, p > 0), runs.size());
+    KeepProposals(runs);
+    EnqueueConfidences(runs, at);
+    backend.CopyToHost(&output.token_ids[at], pass.last_tokens(),
+                       4 * static_cast<int64_t>(runs.size()));
+  }
+  backend.Wait(backend.Record());
+  for (size_t p = 0; p < passes.size(); ++p) {
+    for (size_t i = 0; i < passes[p].size(); ++i) {
+      float& confidence = output.confidences[static_cast<size_t>(output.offsets[p]) + i];
+      confidence = passes[p][i].proposal->wants_confidence ? std::exp(confidence) : 0;
+    }
+  }
+}
+
+// Logprobs, as yet, of what the pass drew, from where its tokens stand on.
+void ModelRunner::State::EnqueueConfidences(std::span<const SequenceRun> runs, size_t at) {
+  const bool are_wanted = std::ranges::any_of(
+      runs, [](const SequenceRun& run) { return run.proposal->wants_confidence; });
+  if (!are_wanted) return;
+  backend.TopLogprobs({.logits = pass.logits(),
+                       .drawn = pass.last_tokens(),
+                       .chosen_logprobs = std::span(output.confidences).subspan(at, runs.size()),
+                       .chosen_ranks = std::span(ranks).subspan(at, runs.size())});
 }
 
 // Waits for the slice, and appends its tokens and what belongs to them to the output.
@@ -201,6 +246,16 @@ const ModelOutput& ModelRunner::Run(std::span<const SequenceRun> runs) {
   output.logprobs.resize(output.token_ids.size());
   return output;
 }
+
+const ModelOutput& ModelRunner::RunChain(std::span<const std::span<const SequenceRun>> passes) {
+  State& state = *state_;
+  state.output.prompt_logprobs.clear();
+  state.output.logprobs.clear();
+  state.RunChain(passes);
+  return state.output;
+}
+
+ChainRunner* ModelRunner::chains() { return state_->backend.info().has_graphs ? this : nullptr; }
 
 void ModelRunner::CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) {
   state_->cache.CopyBlocks(from, to);

@@ -52,8 +52,9 @@ struct SequenceRun {
   std::optional<Proposal> proposal = std::nullopt;
 };
 
-// One step's result. Sequence s emitted tokens [offsets[s], offsets[s + 1]): its accepted drafts
-// and one more where it wanted a token, else none. Valid until the next Run.
+// One step's result (a chain's: see ChainRunner). Sequence s emitted tokens [offsets[s], offsets[s
+// + 1]): its accepted drafts and one more where it wanted a token, else none. Valid until the next
+// Run.
 struct ModelOutput {
   std::vector<int32_t> token_ids;
   std::vector<int32_t> offsets;            // [S + 1]
@@ -86,6 +87,18 @@ struct RunnerLimits {
 // spare raw logits included.
 int MaxVerifyRows(const RunnerLimits& limits);
 
+// Steps that follow each other without a wait: a draft's.
+class ChainRunner {
+ public:
+  virtual ~ChainRunner() = default;
+  // Runs `passes` as Run would, one by one; every run is a proposal. Run j of a later pass goes on
+  // where run j of the one before ended: its one token is what was drawn there, whatever `tokens`
+  // says, and its pending drafts are not known, so it has no penalties. A later pass may have fewer
+  // runs; none has more than max_logit_rows.
+  // Of the result, [offsets[p], offsets[p + 1]) are pass p's, in the order of its runs.
+  virtual const ModelOutput& RunChain(std::span<const std::span<const SequenceRun>> passes) = 0;
+};
+
 // What the engine needs of a runner; tests give it a fake with behaviour.
 class StepRunner {
  public:
@@ -94,9 +107,11 @@ class StepRunner {
   virtual const ModelOutput& Run(std::span<const SequenceRun> runs) = 0;
   // Copies whole K/V blocks (a choice's private copy of a shared partial block).
   virtual void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) = 0;
+  // Where a chain takes less time than its passes one by one; else null.
+  virtual ChainRunner* chains() { return nullptr; }
 };
 
-class ModelRunner final : public StepRunner {
+class ModelRunner final : public StepRunner, public ChainRunner {
  public:
   // All are borrowed and outlive the runner. Allocates every device buffer here, none later.
   ModelRunner(Backend& backend, const Transformer& transformer, KvCache& cache,
@@ -105,6 +120,9 @@ class ModelRunner final : public StepRunner {
 
   const ModelOutput& Run(std::span<const SequenceRun> runs) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
+  // On every backend; worth it where the device has graphs, and works while the host prepares.
+  const ModelOutput& RunChain(std::span<const std::span<const SequenceRun>> passes) override;
+  ChainRunner* chains() override;
 
   // Rejection mode: where a draft model keeps the rows its drafts were drawn from until the next
   // Run judges them, [max_logit_rows, vocab_limit] f32 on the device. Else rank 0.

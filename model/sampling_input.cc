@@ -199,7 +199,7 @@ ProcessLogitsArgs SamplingInput::ProcessArgs(const TensorView& logits,
 }
 
 SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits, const SurvivorsView& survivors,
-                                           const TensorView& draft_logits) {
+                                           const TensorView& draft_logits, int32_t* last_tokens) {
   token_ids_.resize(step_rows_.size());
   num_accepted_.resize(row_offsets_.size() - 1);
   return {.logits = logits,
@@ -211,7 +211,8 @@ SampleVerifyArgs SamplingInput::SampleArgs(const TensorView& logits, const Survi
           .draft_rows = draft_rows_,
           .mode = mode_,
           .token_ids = token_ids_,
-          .num_accepted = num_accepted_};
+          .num_accepted = num_accepted_,
+          .last_tokens = last_tokens};
 }
 
 }  // namespace runahead

@@ -56,9 +56,9 @@ class SamplingInput {
 
   ProcessLogitsArgs ProcessArgs(const TensorView& logits, const SurvivorsView& survivors) const;
   // Outputs land in token_ids and num_accepted below. `draft_logits`: what the runs' draft_rows
-  // name.
+  // name. `last_tokens`: [R] on the device, or null.
   SampleVerifyArgs SampleArgs(const TensorView& logits, const SurvivorsView& survivors,
-                              const TensorView& draft_logits);
+                              const TensorView& draft_logits, int32_t* last_tokens = nullptr);
 
   std::span<const int32_t> token_ids() const {  // [num_rows()]
     return std::span(token_ids_).first(static_cast<size_t>(num_rows_));

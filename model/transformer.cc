@@ -45,13 +45,14 @@ int64_t Transformer::linear_bytes() const {
 void Transformer::Forward(Backend& backend, const ForwardArgs& args) const {
   const Weights& w = *weights_;
   const ForwardBuffers& b = args.buffers;
-  const auto num_rows = static_cast<int64_t>(args.ids.size());
+  const auto num_rows = static_cast<int64_t>(args.positions.size());
   const float eps = config_.rms_norm_eps;
   TensorView q = b.qkv;  // the first Nq D columns of the fused rows, as heads
   q.rank = 3;
   q.dims = {num_rows, config_.num_heads, config_.head_dim, 0};
 
-  backend.Embed({.table = w.embedding, .ids = args.ids, .out = b.residual});
+  backend.Embed(
+      {.table = w.embedding, .ids = args.ids, .out = b.residual, .drawn_ids = args.drawn_ids});
   TensorView normed = InputOf(*w.layers[0].qkv, b.normed, num_rows);
   backend.RmsNorm({b.residual, Gain(w.layers[0].attention_norm), eps, normed});
   for (size_t i = 0; i < w.layers.size(); ++i) {

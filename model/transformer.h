@@ -49,6 +49,7 @@ struct ForwardBuffers {
 // One step's rows.
 struct ForwardArgs {
   std::span<const int32_t> ids;        // [T]
+  const int32_t* drawn_ids = nullptr;  // [T] on the device, instead of `ids`
   std::span<const int32_t> positions;  // [T], below the rope table's rows
   std::span<const int64_t> slots;      // [T]
   const AttentionPlan* plan = nullptr;

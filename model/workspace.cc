@@ -36,6 +36,7 @@ WorkspaceLayout::WorkspaceLayout(const ModelConfig& config, const RunnerLimits& 
   spare = Add(MaxVerifyRows(limits) * v * 4);
   survivor_ids = Add(r * std::min<int64_t>(v, kSurvivorCapacity) * 4);
   survivor_counts = Add(r * 4);
+  last_tokens = Add(r * 4);
   draft_logits = Add(limits.verify_mode == VerifyMode::kRejection ? r * v * 4 : 0);
 }
 

@@ -23,6 +23,7 @@ struct WorkspaceLayout {
   int64_t logits;               // [R, V] f32
   int64_t spare;                // [MaxVerifyRows, V] f32: raw logits kept aside in one slice
   int64_t survivor_ids, survivor_counts;
+  int64_t last_tokens;   // [R] drawn by the slice, a sequence each
   int64_t draft_logits;  // [R, V] f32 in rejection mode
   int64_t total = 0;
 

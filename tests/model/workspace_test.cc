@@ -24,10 +24,10 @@ TEST(WorkspaceLayoutTest, BuffersLieApart) {
   const RunnerLimits limits = {.max_rows = 10, .max_logit_rows = 100};
   const WorkspaceLayout layout(Config(), limits, DType::kBF16);
   const std::vector<int64_t> begins = {
-      layout.residual,    layout.branch,  layout.normed,       layout.qkv,
-      layout.attention,   layout.gate_up, layout.gated,        layout.gathered,
-      layout.logits,      layout.spare,   layout.survivor_ids, layout.survivor_counts,
-      layout.draft_logits};
+      layout.residual,    layout.branch,      layout.normed,       layout.qkv,
+      layout.attention,   layout.gate_up,     layout.gated,        layout.gathered,
+      layout.logits,      layout.spare,       layout.survivor_ids, layout.survivor_counts,
+      layout.last_tokens, layout.draft_logits};
   EXPECT_TRUE(std::ranges::is_sorted(begins));
   for (const int64_t begin : begins) EXPECT_EQ(begin % 256, 0);
   EXPECT_GE(layout.branch - layout.residual, 10 * 48 * 2);
