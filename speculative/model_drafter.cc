@@ -174,6 +174,7 @@ void ModelDrafter::Leap(const DraftTask& task, Progress& progress) const {
 }
 
 void ModelDrafter::Draft(std::span<DraftTask> tasks) {
+  if (ChainRunner* chains = runner_.chains()) DraftInChains(*chains, tasks);
   for (;;) {
     active_.clear();
     for (size_t t = 0; t < tasks.size(); ++t) {
@@ -186,8 +187,8 @@ void ModelDrafter::Draft(std::span<DraftTask> tasks) {
       size_t end = begin;
       for (; end < active_.size() && end - begin < static_cast<size_t>(limits_.max_sequences);
            ++end) {
-        DraftTask& task = tasks[active_[end]];
-        AddProposal(task, progress_[active_[end]]);
+        const DraftTask& task = tasks[active_[end]];
+        AddProposal(task, progress_[active_[end]], task.num_drafts);
         num_rows += static_cast<int>(runs_.back().tokens.size());
         if (num_rows > limits_.max_rows) break;
       }
@@ -196,21 +197,103 @@ void ModelDrafter::Draft(std::span<DraftTask> tasks) {
         if (runs_.back().proposal->keep_row >= 0) --next_kept_row_;
         runs_.pop_back();
       }
-      TakeProposals(tasks, std::span(active_).subspan(begin, end - begin), RunPass(false));
+      const ModelOutput& output = RunPass(false);
+      for (size_t i = begin; i < end; ++i) {
+        const size_t t = active_[i];
+        const Proposal& proposal = *runs_[i - begin].proposal;
+        const auto at = static_cast<size_t>(output.offsets[i - begin]);
+        TakeProposal(tasks[t], progress_[t], proposal, output.token_ids[at],
+                     proposal.wants_confidence ? output.confidences[at] : 1);
+      }
       begin = end;
     }
   }
 }
 
-void ModelDrafter::AddProposal(DraftTask& task, const Progress& progress) {
-  const int index = task.num_drafts;
+// All tasks but those that need their drafts on the host between passes.
+void ModelDrafter::DraftInChains(ChainRunner& chains, std::span<DraftTask> tasks) {
+  const auto most = static_cast<size_t>(std::min(limits_.max_sequences, limits_.max_logit_rows));
+  for (;;) {
+    active_.clear();
+    for (size_t t = 0; t < tasks.size(); ++t) {
+      if (NumPasses(tasks[t], progress_[t]) == 0) continue;
+      if (!tasks[t].run.sampling->HasPenalties()) active_.push_back(t);
+    }
+    if (active_.empty()) return;
+    // A pass has the first sequences of the one before.
+    std::stable_sort(active_.begin(), active_.end(), [&](size_t a, size_t b) {
+      return NumPasses(tasks[a], progress_[a]) > NumPasses(tasks[b], progress_[b]);
+    });
+    for (size_t begin = 0; begin < active_.size();) {
+      size_t end = begin;
+      for (int num_rows_left = limits_.max_rows; end < active_.size() && end - begin < most;
+           ++end) {
+        const size_t t = active_[end];
+        const bool is_first = tasks[t].num_drafts == 0;
+        num_rows_left -= is_first ? NumTokens(tasks[t]) - progress_[t].num_computed : 1;
+        if (num_rows_left < 0) break;
+      }
+      RA_CHECK_GT(end, begin);
+      RunChain(chains, tasks, std::span(active_).subspan(begin, end - begin));
+      begin = end;
+    }
+  }
+}
+
+// Of the next chain.
+int ModelDrafter::NumPasses(const DraftTask& task, const Progress& progress) const {
+  const int num_left = progress.num_drafts - task.num_drafts;
+  return task.min_confidence > 0 ? std::min(num_left, kPassesAtOnce) : num_left;
+}
+
+void ModelDrafter::RunChain(ChainRunner& chains, std::span<DraftTask> tasks,
+                            std::span<const size_t> places) {
+  const auto num_passes_of = [&](size_t i) {
+    return NumPasses(tasks[places[i]], progress_[places[i]]);
+  };
+  const int num_passes = num_passes_of(0);
+  std::vector<size_t>& ends = pass_ends_;
+  ends.clear();
+  runs_.clear();
+  for (int p = 0; p < num_passes; ++p) {
+    for (size_t i = 0; i < places.size() && p < num_passes_of(i); ++i) {
+      const DraftTask& task = tasks[places[i]];
+      AddProposal(task, progress_[places[i]], task.num_drafts + p);
+    }
+    ends.push_back(runs_.size());
+  }
+  chain_.clear();
+  const size_t first_pass = passes_.size();
+  for (size_t p = 0, begin = 0; p < ends.size(); begin = ends[p++]) {
+    chain_.push_back(std::span(runs_).subspan(begin, ends[p] - begin));
+    passes_.push_back(PassOf(chain_.back(), false));
+  }
+  const TimePoint start = clock_.Now();
+  const ModelOutput& output = chains.RunChain(chain_);
+  const Duration time = clock_.Now() - start;
+  for (size_t p = first_pass; p < passes_.size(); ++p) passes_[p].time = time / num_passes;
+  for (size_t p = 0; p < chain_.size(); ++p) {
+    for (size_t i = 0; i < chain_[p].size(); ++i) {
+      DraftTask& task = tasks[places[i]];
+      Progress& progress = progress_[places[i]];
+      if (task.num_drafts == progress.num_drafts) continue;  // stopped before
+      const size_t at = static_cast<size_t>(output.offsets[p]) + i;
+      TakeProposal(task, progress, *chain_[p][i].proposal, output.token_ids[at],
+                   output.confidences[at]);
+    }
+  }
+}
+
+// The run that draws draft `index`, which a chain may ask for before it knows the one before.
+void ModelDrafter::AddProposal(const DraftTask& task, const Progress& progress, int index) {
+  static constexpr int32_t kUnknown = 0;
   const bool keeps = num_kept_rows_ > 0 && !IsGreedy(task);
   SequenceRun run = task.run;
   if (index == 0) {
     run.tokens = task.tokens.subspan(static_cast<size_t>(progress.num_computed));
     run.num_computed = progress.num_computed;
   } else {
-    run.tokens = task.proposed().last(1);
+    run.tokens = index == task.num_drafts ? task.proposed().last(1) : std::span(&kUnknown, 1);
     run.num_computed = NumTokens(task) + index - 1;
   }
   run.num_drafts = 0;
@@ -225,29 +308,28 @@ void ModelDrafter::AddProposal(DraftTask& task, const Progress& progress) {
   runs_.push_back(run);
 }
 
-void ModelDrafter::TakeProposals(std::span<DraftTask> tasks, std::span<const size_t> places,
-                                 const ModelOutput& output) {
-  for (size_t i = 0; i < places.size(); ++i) {
-    DraftTask& task = tasks[places[i]];
-    const Proposal& proposal = *runs_[i].proposal;
-    const auto draft = static_cast<size_t>(task.num_drafts++);
-    const auto at = static_cast<size_t>(output.offsets[i]);
-    task.drafts[draft] = output.token_ids[at];
-    task.draft_rows[draft] = proposal.keep_row;
-    // Behind the token, not in place of it: what is proposed must not depend on its own draw, or
-    // rejection sampling would be biased.
-    const bool is_unsure =
-        proposal.wants_confidence && output.confidences[at] < task.min_confidence;
-    if (is_unsure) progress_[places[i]].num_drafts = task.num_drafts;
-  }
+void ModelDrafter::TakeProposal(DraftTask& task, Progress& progress, const Proposal& proposal,
+                                int32_t token, float confidence) const {
+  const auto draft = static_cast<size_t>(task.num_drafts++);
+  task.drafts[draft] = token;
+  task.draft_rows[draft] = proposal.keep_row;
+  // Behind the token, not in place of it: what is proposed must not depend on its own draw, or
+  // rejection sampling would be biased.
+  const bool is_unsure = proposal.wants_confidence && confidence < task.min_confidence;
+  if (is_unsure) progress.num_drafts = task.num_drafts;
 }
 
-const ModelOutput& ModelDrafter::RunPass(bool is_catch_up) {
-  DraftPass pass = {.num_sequences = static_cast<int>(runs_.size()), .is_catch_up = is_catch_up};
-  for (const SequenceRun& run : runs_) {
+DraftPass ModelDrafter::PassOf(std::span<const SequenceRun> runs, bool is_catch_up) {
+  DraftPass pass = {.num_sequences = static_cast<int>(runs.size()), .is_catch_up = is_catch_up};
+  for (const SequenceRun& run : runs) {
     pass.num_rows += static_cast<int>(run.tokens.size());
     pass.num_context += run.num_computed + static_cast<int64_t>(run.tokens.size());
   }
+  return pass;
+}
+
+const ModelOutput& ModelDrafter::RunPass(bool is_catch_up) {
+  DraftPass pass = PassOf(runs_, is_catch_up);
   const TimePoint start = clock_.Now();
   const ModelOutput& output = runner_.Run(runs_);
   pass.time = clock_.Now() - start;

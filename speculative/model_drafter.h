@@ -22,11 +22,19 @@ namespace runahead {
 // draw at that position: with the request's filters, biases and bans, penalties that count the
 // drafts before it, and in coupled mode the same noise. Nothing is kept between calls: what is
 // valid is what the task says.
+//
+// Where the runner has chains, passes follow each other without a wait, each taking what the one
+// before drew on the device. Two kinds of tasks then go their own way: one whose penalties count
+// its drafts needs them on the host, so it goes pass by pass; one that may stop early goes in
+// chains of kPassesAtOnce, and what those drew behind an unsure draft is dropped. What is proposed
+// is the same.
 class ModelDrafter final : public Drafter {
  public:
   // Missing rows that ride in the first drafting pass instead of taking one of their own: after a
   // step whose drafts were all accepted, the last of them has no draft K/V yet.
   static constexpr int kMergedRows = 2;
+  // A wait saved is worth part of a pass; a pass run in vain is lost.
+  static constexpr int kPassesAtOnce = 4;
 
   // `runner` runs the draft model, within `limits`; its cache has the target's block ids, its
   // vocabulary is the target's. num_kept_rows: of the target's draft_logits(), which the runner's
@@ -65,10 +73,14 @@ class ModelDrafter final : public Drafter {
   bool AddChunk(const DraftTask& task, Progress& progress, int num_rows_left);
   void Leap(const DraftTask& task, Progress& progress) const;
   void Draft(std::span<DraftTask> tasks);
-  void AddProposal(DraftTask& task, const Progress& progress);
-  void TakeProposals(std::span<DraftTask> tasks, std::span<const size_t> places,
-                     const ModelOutput& output);
+  void DraftInChains(ChainRunner& chains, std::span<DraftTask> tasks);
+  void RunChain(ChainRunner& chains, std::span<DraftTask> tasks, std::span<const size_t> places);
+  int NumPasses(const DraftTask& task, const Progress& progress) const;
+  void AddProposal(const DraftTask& task, const Progress& progress, int index);
+  void TakeProposal(DraftTask& task, Progress& progress, const Proposal& proposal, int32_t token,
+                    float confidence) const;
   const ModelOutput& RunPass(bool is_catch_up);
+  static DraftPass PassOf(std::span<const SequenceRun> runs, bool is_catch_up);
 
   StepRunner& runner_;
   const RunnerLimits limits_;
@@ -78,9 +90,11 @@ class ModelDrafter final : public Drafter {
   const DrafterKind kind_;
 
   // Of the call under way; kept to keep their memory.
-  std::vector<Progress> progress_;  // parallel to the tasks
-  std::vector<SequenceRun> runs_;   // of one pass
-  std::vector<size_t> active_;      // tasks that want another draft
+  std::vector<Progress> progress_;                   // parallel to the tasks
+  std::vector<SequenceRun> runs_;                    // of one pass, or of all of a chain
+  std::vector<std::span<const SequenceRun>> chain_;  // its passes
+  std::vector<size_t> active_;                       // tasks that want another draft
+  std::vector<size_t> pass_ends_;                    // in runs_, of a chain
   std::vector<Filled> filled_;
   std::vector<int32_t> written_;  // blocks: by the tasks, or by one pass
   int next_kept_row_ = 0;

@@ -101,27 +101,39 @@ class ModelPair {
 };
 
 // A runner that takes time, by a clock that only it moves.
-class TimedRunner final : public StepRunner {
+class TimedRunner final : public StepRunner, public ChainRunner {
  public:
   TimedRunner(StepRunner& runner, ManualClock& clock, Duration base, Duration per_row)
       : runner_(runner), clock_(clock), base_(base), per_row_(per_row) {}
 
   const ModelOutput& Run(std::span<const SequenceRun> runs) override {
-    clock_.Advance(base_);
-    for (const SequenceRun& run : runs) {
-      clock_.Advance(per_row_ * static_cast<Duration::rep>(run.tokens.size()));
-    }
+    Advance(runs);
     return runner_.Run(runs);
   }
+  const ModelOutput& RunChain(std::span<const std::span<const SequenceRun>> passes) override {
+    for (const auto& runs : passes) Advance(runs);
+    ++num_chains_;
+    return runner_.chains()->RunChain(passes);
+  }
+  ChainRunner* chains() override { return runner_.chains() != nullptr ? this : nullptr; }
+  int num_chains() const { return num_chains_; }
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override {
     runner_.CopyBlocks(from, to);
   }
 
  private:
+  void Advance(std::span<const SequenceRun> runs) {
+    clock_.Advance(base_);
+    for (const SequenceRun& run : runs) {
+      clock_.Advance(per_row_ * static_cast<Duration::rep>(run.tokens.size()));
+    }
+  }
+
   StepRunner& runner_;
   ManualClock& clock_;
   Duration base_;
   Duration per_row_;
+  int num_chains_ = 0;
 };
 
 // Proposes what nobody would: ids drawn from the tokens so far, often wrong, now and then right by

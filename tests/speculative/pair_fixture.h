@@ -19,11 +19,31 @@
 namespace runahead {
 
 // Hands every step to a runner, and sees to it that no two sequences of one write the same slot.
-class WatchedRunner final : public StepRunner {
+// It has chains where it is given who runs them.
+class WatchedRunner final : public StepRunner, public ChainRunner {
  public:
-  WatchedRunner(StepRunner& inner, int block_size) : inner_(inner), block_size_(block_size) {}
+  WatchedRunner(StepRunner& inner, int block_size, ChainRunner* chains = nullptr)
+      : inner_(inner), block_size_(block_size), chains_(chains) {}
 
   const ModelOutput& Run(std::span<const SequenceRun> runs) override {
+    Watch(runs);
+    return inner_.Run(runs);
+  }
+  const ModelOutput& RunChain(std::span<const std::span<const SequenceRun>> passes) override {
+    for (const auto& runs : passes) Watch(runs);
+    chain_lengths.push_back(static_cast<int>(passes.size()));
+    return chains_->RunChain(passes);
+  }
+  void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override {
+    inner_.CopyBlocks(from, to);
+  }
+  ChainRunner* chains() override { return chains_ != nullptr ? this : nullptr; }
+
+  int num_rows = 0;  // run in all
+  std::vector<int> chain_lengths;
+
+ private:
+  void Watch(std::span<const SequenceRun> runs) {
     std::set<int64_t> slots;
     for (const SequenceRun& run : runs) {
       for (size_t i = 0; i < run.tokens.size(); ++i) {
@@ -35,17 +55,11 @@ class WatchedRunner final : public StepRunner {
       }
       num_rows += static_cast<int>(run.tokens.size());
     }
-    return inner_.Run(runs);
-  }
-  void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override {
-    inner_.CopyBlocks(from, to);
   }
 
-  int num_rows = 0;  // run in all
-
- private:
   StepRunner& inner_;
   int block_size_;
+  ChainRunner* chains_;
 };
 
 struct PairSequence {
@@ -73,11 +87,12 @@ struct PairSequence {
 
 class Pair {
  public:
-  Pair(const std::string& target, const std::string& draft, const TestModelOptions& options)
+  Pair(const std::string& target, const std::string& draft, const TestModelOptions& options,
+       bool has_chains = false)
       : block_size_(options.limits.block_size),
         target_(target, options),
         draft_(draft, CoupledOptions(options)),
-        watched_(draft_.runner(), block_size_),
+        watched_(draft_.runner(), block_size_, has_chains ? &draft_.runner() : nullptr),
         drafter_(watched_, options.limits, clock_, NumKeptRows()) {
     draft_.runner().KeepProposals(target_.runner().draft_logits());
   }

@@ -1,6 +1,6 @@
-// Speculation on == off, and graphs on == off, on the CUDA backend on the emulator: tiny real
-// models behind the engine, every answer against the one the request gets alone, without drafts and
-// without graphs, bit for bit:
+// Speculation on == off, graphs on == off, and drafts in chains == one by one, on the CUDA backend
+// on the emulator: tiny real models behind the engine, every answer against the one the request
+// gets alone, without drafts and without graphs, bit for bit:
 //   pairs of {greedy, sampled}, {who drafts}, {plain, preempted, chunks with prefix hits};
 // the whole matrix runs on the CPU (speculation_equality_test.cc).
 #include <chrono>
@@ -125,6 +125,7 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
       EXPECT_TRUE(actual == expected) << tested.Name() << ", logprobs of request " << i;
     }
     const MetricsSnapshot counts = loop.metrics.Snapshot();
+    num_chains_ += draft.num_chains();
     num_preemptions_ += counts.preemptions;
     num_hit_tokens_ += counts.prefix_hit_tokens;
     for (const DrafterCounts& drafter : counts.drafters) {
@@ -139,6 +140,7 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
   std::map<std::pair<int, bool>, Answer> references_;
   std::map<DrafterKind, uint64_t> drafted_;
   std::map<DrafterKind, uint64_t> accepted_;
+  int num_chains_ = 0;
   uint64_t num_preemptions_ = 0;
   uint64_t num_hit_tokens_ = 0;
 };
@@ -158,6 +160,7 @@ TEST_P(CudaSpeculationTest, NeitherDraftsNorGraphsChangeAToken) {
     EXPECT_GT(drafted_[who], 0u) << DrafterName(who);
   }
   EXPECT_GT(accepted_[DrafterKind::kSelf], 0u);
+  EXPECT_GT(num_chains_, 5);
   EXPECT_GT(num_preemptions_, 0u);
   EXPECT_GT(num_hit_tokens_, 0u);
   EXPECT_GT(pair_->target().num_graph_launches(), 5);
