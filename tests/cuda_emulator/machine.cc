@@ -81,6 +81,7 @@ void Machine::Run(const LaunchShape& shape, void (*entry)(void*), void* argument
   argument_bytes_ = argument_bytes;
   num_threads_ = shape.block.x * shape.block.y * shape.block.z;
   has_failed_ = false;
+  global_shadow_.StartLaunch();
   const int num_blocks = shape.grid.x * shape.grid.y * shape.grid.z;
   std::vector<int> order(static_cast<size_t>(num_blocks));
   std::iota(order.begin(), order.end(), 0);
@@ -100,6 +101,7 @@ void Machine::RunBlock() {
   num_ended_ = 0;
   ended_lanes_.fill(0);
   clocks_.Reset(num_threads_);
+  global_shadow_.StartBlock();
   statics_.clear();
   arena_used_ = 0;
   Poison(0, shape_->shared_bytes);

@@ -14,6 +14,7 @@
 #include "tests/cuda_emulator/clocks.h"
 #include "tests/cuda_emulator/device.h"
 #include "tests/cuda_emulator/fiber.h"
+#include "tests/cuda_emulator/global_shadow.h"
 #include "tests/cuda_emulator/matrix_descriptor.h"
 #include "tests/cuda_emulator/mbarrier.h"
 #include "tests/cuda_emulator/memory.h"
@@ -90,6 +91,7 @@ class Machine {
     if (has_checks_) Check(address, bytes, access, pc);
   }
   void Check(const void* address, int64_t bytes, Access access, const void* pc);
+  void CheckGlobal(const void* address, int64_t bytes, Access access, const void* pc);
 
  private:
   struct AsyncCopy {
@@ -231,6 +233,7 @@ class Machine {
   int64_t arena_used_ = 0;
   std::vector<StaticObject> statics_;
   SharedShadow shadow_{clocks_};
+  GlobalShadow global_shadow_{clocks_};
 };
 
 }  // namespace runahead::emulator

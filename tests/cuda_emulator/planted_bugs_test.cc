@@ -23,7 +23,7 @@ constexpr int kThreads = 64;
 
 struct Params {
   const float* in = nullptr;  // [kThreads]
-  float* out = nullptr;       // [kThreads]
+  float* out = nullptr;       // [2, kThreads]
   bool has_bug = false;
 };
 
@@ -44,7 +44,7 @@ class Floats {
 std::vector<emulator::Bug> BugsOf(void (*kernel)(Params), bool has_bug, uint64_t seed = 1) {
   emulator::SetSeed(seed);
   Floats in(kThreads);
-  Floats out(kThreads);
+  Floats out(2 * kThreads);
   BugCollector collector;
   Launch(kernel, {.x = 2}, {.x = kThreads}, 1024, nullptr, Params{in.data(), out.data(), has_bug});
   return collector.bugs();
@@ -62,13 +62,16 @@ void ExpectFound(void (*kernel)(Params), BugKind kind) {
 #define RA_NEEDS_ACCESS_CHECKS() \
   if (!emulator::HasAccessChecks()) GTEST_SKIP() << "a sanitizer build has no access checks"
 
+// The block's row.
+RA_DEVICE float* Out(const Params& params) { return params.out + BlockX() * kThreads; }
+
 // Each thread hands its value to its neighbour through shared memory.
 __global__ void HandOver(const __grid_constant__ Params params) {
   auto* shared = DynamicShared<float>();
   const int t = ThreadX();
   shared[t] = params.in[t];
   if (!params.has_bug) SyncThreads();
-  params.out[t] = shared[(t + 1) % kThreads];
+  Out(params)[t] = shared[(t + 1) % kThreads];
 }
 
 TEST(PlantedBugsTest, MissingSyncThreads) {
@@ -89,7 +92,7 @@ __global__ void Reuse(const __grid_constant__ Params params) {
   const int t = ThreadX();
   shared[t] = params.in[t];
   SyncThreads();
-  params.out[t] = shared[(t + 33) % kThreads];
+  Out(params)[t] = shared[(t + 33) % kThreads];
   if (!params.has_bug) SyncThreads();
   shared[t] = 2;
 }
@@ -107,7 +110,7 @@ __global__ void WithinWarp(const __grid_constant__ Params params) {
   SyncWarp();
   shared[t ^ 1] = 3;
   if (!params.has_bug) SyncWarp();
-  params.out[t] = shared[t];
+  Out(params)[t] = shared[t];
 }
 
 TEST(PlantedBugsTest, MissingSyncWarp) {
@@ -126,7 +129,7 @@ __global__ void NamedBarrier(const __grid_constant__ Params params) {
   } else {
     if (params.has_bug) shared[t] = 0;
     SyncNamed(2, kThreads);
-    params.out[t] = params.has_bug ? shared[t] : shared[t - 32];
+    Out(params)[t] = params.has_bug ? shared[t] : shared[t - 32];
     if (params.has_bug) shared[t - 32] = 1;
   }
 }
@@ -141,7 +144,7 @@ __global__ void ReadsUnwritten(const __grid_constant__ Params params) {
   const int t = ThreadX();
   if (!params.has_bug || t != 17) shared[t] = params.in[t];
   SyncThreads();
-  params.out[t] = shared[t];
+  Out(params)[t] = shared[t];
 }
 
 TEST(PlantedBugsTest, UninitialisedSharedMemory) {
@@ -151,11 +154,11 @@ TEST(PlantedBugsTest, UninitialisedSharedMemory) {
 
 // Without checks too, what nobody wrote is NaN.
 __global__ void CopiesUnwritten(const __grid_constant__ Params params) {
-  params.out[ThreadX()] = DynamicShared<float>()[ThreadX()];
+  Out(params)[ThreadX()] = DynamicShared<float>()[ThreadX()];
 }
 
 TEST(PlantedBugsTest, UninitialisedSharedMemoryIsNan) {
-  Floats out(kThreads);
+  Floats out(2 * kThreads);
   emulator::SetAccessChecks(false);
   Launch(CopiesUnwritten, {}, {.x = kThreads}, 1024, nullptr, Params{nullptr, out.data(), false});
   emulator::SetAccessChecks(true);
@@ -164,7 +167,7 @@ TEST(PlantedBugsTest, UninitialisedSharedMemoryIsNan) {
 
 __global__ void GlobalBounds(const __grid_constant__ Params params) {
   const int t = ThreadX();
-  params.out[t] = params.in[params.has_bug ? t + 1 : t];
+  Out(params)[t] = params.in[params.has_bug ? t + 1 : t];
 }
 
 TEST(PlantedBugsTest, GlobalOutOfBounds) {
@@ -185,7 +188,7 @@ TEST(PlantedBugsTest, SharedOutOfBounds) {
 __global__ void WideLoad(const __grid_constant__ Params params) {
   if (ThreadX() != 0) return;
   const Vec16 value = Load16(params.in + (params.has_bug ? 1 : 4));
-  Store16(params.out, value);
+  Store16(Out(params), value);
 }
 
 TEST(PlantedBugsTest, Misaligned) { ExpectFound(WideLoad, BugKind::kMisaligned); }
@@ -197,7 +200,7 @@ __global__ void AsyncWait(const __grid_constant__ Params params) {
   CommitAsync();
   if (!params.has_bug) WaitAsync<0>();
   SyncThreads();
-  params.out[t] = shared[t];
+  Out(params)[t] = shared[t];
 }
 
 TEST(PlantedBugsTest, AsyncCopyWithoutWait) {
@@ -240,9 +243,9 @@ TEST(PlantedBugsTest, BarrierAfterExit) { ExpectFound(EarlyExit, BugKind::kDiver
 
 __global__ void DivergentShuffle(const __grid_constant__ Params params) {
   if (params.has_bug && ThreadX() % 2 == 0) {
-    params.out[ThreadX()] = Ballot(true) == 0 ? 1.0f : 2.0f;
+    Out(params)[ThreadX()] = Ballot(true) == 0 ? 1.0f : 2.0f;
   } else {
-    params.out[ThreadX()] = ShuffleXor(params.in[ThreadX()], 1);
+    Out(params)[ThreadX()] = ShuffleXor(params.in[ThreadX()], 1);
   }
 }
 
@@ -283,7 +286,7 @@ __global__ void Atomics(const __grid_constant__ Params params) {
   SyncThreads();
   AtomicAdd(&sum, 1);
   if (!params.has_bug) SyncThreads();
-  params.out[ThreadX()] = static_cast<float>(sum);
+  Out(params)[ThreadX()] = static_cast<float>(sum);
 }
 
 TEST(PlantedBugsTest, PlainReadOfAnAtomic) {

@@ -64,11 +64,19 @@ void Machine::Check(const void* address, int64_t bytes, Access access, const voi
     if (has_accumulators_) CheckAccumulators(address, bytes, pc);
     return;
   }
-  if (memory_.Contains(address, bytes)) return;
-  Report(BugKind::kOutOfBounds,
-         "out of bounds: " + std::to_string(bytes) + " bytes of no allocation " +
-             (access == Access::kRead ? "read" : "written") + memory_.Neighbour(address),
-         pc);
+  CheckGlobal(address, bytes, access, pc);
+}
+
+void Machine::CheckGlobal(const void* address, int64_t bytes, Access access, const void* pc) {
+  if (!memory_.Contains(address, bytes)) {
+    Report(BugKind::kOutOfBounds,
+           "out of bounds: " + std::to_string(bytes) + " bytes of no allocation " +
+               (access == Access::kRead ? "read" : "written") + memory_.Neighbour(address),
+           pc);
+    Abandon();
+  }
+  if (!HasAccessChecks() || global_shadow_.Note(current_, address, bytes, access)) return;
+  Report(BugKind::kRace, global_shadow_.problem() + memory_.Neighbour(address), pc);
   Abandon();
 }
 
@@ -76,11 +84,7 @@ void Machine::Check(const void* address, int64_t bytes, Access access, const voi
 Machine::AsyncCopy Machine::StartCopy(void* shared, const void* global, int64_t bytes,
                                       int64_t source_bytes) {
   const int64_t at = static_cast<char*>(shared) - arena_;
-  if (source_bytes > 0 && has_checks_ && !memory_.Contains(global, source_bytes)) {
-    Report(BugKind::kOutOfBounds,
-           "out of bounds: an asynchronous copy reads no allocation" + memory_.Neighbour(global));
-    Abandon();
-  }
+  if (source_bytes > 0 && has_checks_) CheckGlobal(global, source_bytes, Access::kRead, nullptr);
   if (at < 0 || !IsShared(at, bytes)) {
     Report(BugKind::kOutOfBounds, "out of bounds: an asynchronous copy to shared byte " +
                                       std::to_string(at) + " of " +
