@@ -134,6 +134,8 @@ class DeviceBench {
     lines_.push_back(std::move(line));
   }
 
+  void Chains(ModelRunner& runner, const std::vector<int32_t>& table, int context);
+
   int64_t rotate_bytes() const { return int64_t{flags_.is_quick ? 2 : 256} << 20; }
   int count() const { return flags_.is_quick ? 2 : 20; }
   DType activation() const { return backend_->info().activation_dtype; }
@@ -315,8 +317,37 @@ void DeviceBench::Steps() {
          .bytes = static_cast<double>(model.linear_bytes()) + kv,
          .tokens = static_cast<double>(sequences)});
   }
+  std::vector<int32_t> table;
+  for (int b = 0; b < blocks; ++b) table.push_back(b);
+  Chains(runner, table, context);
   std::printf("%ld of these steps were graph launches\n",
               static_cast<long>(runner.num_graph_launches()));
+}
+
+// A draft's passes of one sequence as a chain, and each waited for.
+void DeviceBench::Chains(ModelRunner& runner, const std::vector<int32_t>& table, int context) {
+  constexpr int kPasses = 4;
+  const SamplingParams greedy = {.temperature = 0};
+  const std::vector<int32_t> token = {5};
+  std::vector<SequenceRun> runs;
+  for (int p = 0; p < kPasses; ++p) {
+    runs.push_back({.tokens = token,
+                    .num_computed = context + p,
+                    .block_table = table,
+                    .wants_token = true,
+                    .sampling = &greedy,
+                    .proposal = Proposal()});
+  }
+  std::vector<std::span<const SequenceRun>> passes;
+  for (const SequenceRun& run : runs) passes.push_back(std::span(&run, 1));
+  const std::string shape = std::to_string(kPasses) + " passes at " + std::to_string(context);
+  const auto add = [&](const char* what, double seconds) {
+    Add({.what = what, .shape = shape + " tokens", .seconds = seconds, .tokens = kPasses});
+  };
+  add("chain", Time(count(), [&](int) { runner.RunChain(passes); }));
+  add("one by one", Time(count(), [&](int) {
+        for (const auto& pass : passes) runner.Run(pass);
+      }));
 }
 
 void DeviceBench::WriteJson() const {
