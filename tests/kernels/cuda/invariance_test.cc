@@ -1,6 +1,7 @@
 // A row's bits depend neither on the rows that share its batch nor on the order in which threads,
 // warps and blocks run.
 #include "kernels/quantized_rows.h"
+#include "tests/cuda_emulator/emulated_runtime.h"
 #include "tests/cuda_emulator/emulator.h"
 #include "tests/kernels/op_fixture.h"
 
@@ -79,6 +80,50 @@ TEST(CudaInvarianceTest, AGraphRepeatsItsOps) {
     staged->Wait(staged->Record());
     EXPECT_EQ(out, in);
   }
+}
+
+// What a graph may hold at most: a bucket of 128 rows, each sampled, with the longest lists. Six
+// gathers stand for the layers' spans and more. What is captured does not run.
+TEST(CudaInvarianceTest, AGraphHasPlacesForItsLargestStep) {
+  constexpr size_t kLargest = 128;
+  constexpr size_t kListed = 2048;  // SamplingInput::kMaxListed
+  constexpr int64_t kVocab = 64;
+  const auto backend = MakeEmulatedCudaBackend();
+  const DeviceBuffer memory =
+      backend->Allocate(int64_t{kLargest} * kVocab * 4, MemoryKind::kDevice);
+  const TensorView logits(memory.data(), DType::kF32, {kLargest, kVocab});
+  const std::vector<std::vector<int32_t>> gathers(6, std::vector<int32_t>(kLargest));
+  const std::vector<LogitParams> params(kLargest);
+  const std::vector<TokenAdjust> adjusts(kListed);
+  const std::vector<int32_t> allowed(kListed);
+  const std::vector<int32_t> offsets(kLargest + 1);
+  const std::vector<int32_t> other_offsets(kLargest + 1);
+  const std::vector<int32_t> row_offsets(kLargest + 1);
+  const std::vector<SampleRow> rows(kLargest);
+  const std::vector<int32_t> drafts(kLargest, -1);
+  std::vector<int32_t> token_ids(kLargest);
+  std::vector<int32_t> num_accepted(kLargest);
+  auto* const words = static_cast<int32_t*>(memory.data());
+  const auto graph = backend->Capture([&] {
+    for (const auto& rows_of : gathers) {
+      backend->GatherRows({.x = logits, .rows = rows_of, .out = logits});
+    }
+    backend->ProcessLogits({.logits = logits,
+                            .params = params,
+                            .adjusts = adjusts,
+                            .adjust_offsets = offsets,
+                            .allowed = allowed,
+                            .allowed_offsets = other_offsets,
+                            .survivors = {words, words, 1}});
+    backend->SampleAndVerify({.logits = logits,
+                              .survivors = {words, words, 1},
+                              .rows = rows,
+                              .row_offsets = row_offsets,
+                              .drafts = drafts,
+                              .token_ids = token_ids,
+                              .num_accepted = num_accepted});
+  });
+  EXPECT_NE(graph, nullptr);
 }
 
 }  // namespace
