@@ -47,9 +47,8 @@ constexpr Setting kSettings[] = {
     {kCompute, "cuda_device", "", &C::cuda_device, "which GPU, as CUDA counts them from 0", "", 0,
      1023},
     {kCompute, "cuda_graphs", "", &C::cuda_graphs,
-     "launch small steps as captured CUDA graphs, drafts without a wait between passes; answers "
-     "are "
-     "the same without"},
+     "launch small steps as captured CUDA graphs, drafts without a wait between passes; the same "
+     "answers either way"},
     {kCompute, "cuda_blas", "", &C::cuda_blas,
      "multiply BF16 layers by cuBLASLt; else by a kernel of ours, slow for prompts"},
     {kCompute, "threads", "", &C::threads, "CPU kernel threads; 0: one per physical core", "", 0,
