@@ -17,40 +17,10 @@ using testing::ElementsAreArray;
 
 constexpr int kVocab = 96;
 
-TestModelOptions Options(RunnerLimits limits = {}) {
-  limits.max_rows = std::min(limits.max_rows, 256);
-  limits.max_sequences = std::min(limits.max_sequences, 32);
-  limits.max_logit_rows = std::min(limits.max_logit_rows, 128);
-  limits.max_context = std::min(limits.max_context, 256);
-  return {.backend = "cpu", .num_blocks = 128, .limits = limits};
-}
-
-std::vector<SamplingParams> ManyParams() {
-  SamplingParams penalized = {.temperature = 0.9f, .top_p = 0.9f, .seed = 5};
-  penalized.repetition_penalty = 1.3f;
-  penalized.frequency_penalty = 0.5f;
-  SamplingParams biased = {.temperature = 1.2f, .min_p = 0.02f, .seed = 6};
-  biased.logit_bias = {{3, 2.0f}, {5, -100.0f}};
-  biased.banned_token_ids = {9};
-  SamplingParams allowed = {.temperature = 1, .seed = 7};
-  allowed.allowed_token_ids = {1, 4, 9, 16, 25, 36, 49, 64, 81};
-  allowed.presence_penalty = 1;
-  SamplingParams logprobs = {.temperature = 0.7f, .top_k = 12, .seed = 8, .num_logprobs = 5};
-  SamplingParams greedy = {.temperature = 0};
-  greedy.presence_penalty = 0.7f;
-  return {{.temperature = 0},
-          {.temperature = 1.5f, .seed = 3},
-          penalized,
-          biased,
-          allowed,
-          logprobs,
-          greedy};
-}
-
 // A model that drafts for itself is always right: its filters, penalties and noise are the
 // target's, drafts before the position included.
 TEST(ModelDrafterTest, TheTargetAsItsOwnDraftIsAlwaysAccepted) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), PairOptions());
   for (const SamplingParams& sampling : ManyParams()) {
     PairSequence sequence = pair.NewSequence(SomeTokens(21, kVocab, 1), sampling, 80);
     sequence.suppressed = {2, 40};
@@ -66,7 +36,7 @@ TEST(ModelDrafterTest, TheTargetAsItsOwnDraftIsAlwaysAccepted) {
 
 // Any draft, any k: the tokens are those of decoding without drafts.
 TEST(ModelDrafterTest, AnotherModelsDraftsChangeNothing) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions());
   int num_accepted = 0;
   for (const SamplingParams& sampling : ManyParams()) {
     PairSequence plain = pair.NewSequence(SomeTokens(21, kVocab, 2), sampling, 80);
@@ -84,7 +54,7 @@ TEST(ModelDrafterTest, AnotherModelsDraftsChangeNothing) {
 }
 
 TEST(ModelDrafterTest, RunsOneRowAPassOnceItIsLevel) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), PairOptions());
   PairSequence sequence = pair.NewSequence(SomeTokens(40, kVocab, 3), {.temperature = 0}, 60);
   sequence.num_drafts = 3;
   pair.Step(sequence);
@@ -107,7 +77,7 @@ TEST(ModelDrafterTest, RunsOneRowAPassOnceItIsLevel) {
 }
 
 TEST(ModelDrafterTest, CatchesUpAsFarAsItMay) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options({.max_rows = 16}));
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions({.max_rows = 16}));
   PairSequence sequence = pair.NewSequence(SomeTokens(40, kVocab, 4), {.temperature = 0}, 60);
   sequence.num_drafts = 2;
   const auto propose = [&](int num_computed, int num_catch_up) {
@@ -135,7 +105,7 @@ TEST(ModelDrafterTest, CatchesUpAsFarAsItMay) {
   const DraftTask level = propose(10, 1000);
   EXPECT_EQ(level.num_computed_after, 39);
   // The same drafts from a cache filled in one piece.
-  Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions());
   sequence.num_drafts = 2;
   DraftTask whole = other.TaskOf(sequence);
   other.drafter().Propose(std::span(&whole, 1));
@@ -146,7 +116,7 @@ TEST(ModelDrafterTest, CatchesUpAsFarAsItMay) {
 //  b:  [p | q | b...]      fewer of them in the draft's own cache than a did, c all but one token
 //  c:  [p | q | c...]
 TEST(ModelDrafterTest, SharersFillABlockOnce) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions());
   const std::vector<int32_t> prompt = SomeTokens(33, kVocab, 5);
   std::vector<PairSequence> sequences;
   for (uint64_t seed = 0; seed < 3; ++seed) {
@@ -156,7 +126,7 @@ TEST(ModelDrafterTest, SharersFillABlockOnce) {
   }
   std::vector<std::vector<int32_t>> alone;
   for (PairSequence& sequence : sequences) {
-    Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+    Pair other(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions());
     DraftTask task = other.TaskOf(sequence);
     other.drafter().Propose(std::span(&task, 1));
     alone.emplace_back(task.proposed().begin(), task.proposed().end());
@@ -189,7 +159,7 @@ TEST(ModelDrafterTest, SharersFillABlockOnce) {
 }
 
 TEST(ModelDrafterTest, StopsAtItsContext) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options({.max_context = 64}));
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), PairOptions({.max_context = 64}));
   PairSequence sequence = pair.NewSequence(SomeTokens(62, kVocab, 6), {.temperature = 0}, 20);
   sequence.num_drafts = 8;
   DraftTask task = pair.TaskOf(sequence);
@@ -203,7 +173,7 @@ TEST(ModelDrafterTest, StopsAtItsContext) {
 }
 
 TEST(ModelDrafterTest, StopsBehindATokenItIsUnsureOf) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("llama_gqa"), PairOptions());
   PairSequence sequence =
       pair.NewSequence(SomeTokens(20, kVocab, 7), {.temperature = 1, .seed = 1}, 40);
   sequence.num_drafts = 8;
@@ -237,7 +207,7 @@ TEST(ModelDrafterTest, StopsBehindATokenItIsUnsureOf) {
 
 TEST(ModelDrafterTest, SplitsAPassThatIsTooWide) {
   Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
-            Options({.max_rows = 7, .max_sequences = 4}));
+            PairOptions({.max_rows = 7, .max_sequences = 4}));
   std::vector<PairSequence> sequences;
   for (uint64_t seed = 0; seed < 6; ++seed) {
     sequences.push_back(
@@ -260,7 +230,7 @@ TEST(ModelDrafterTest, SplitsAPassThatIsTooWide) {
 }
 
 TEST(ModelDrafterTest, CopiesBlocksOfItsOwnCache) {
-  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), Options());
+  Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"), PairOptions());
   PairSequence sequence = pair.NewSequence(SomeTokens(16, kVocab, 9), {.temperature = 0}, 16);
   sequence.num_drafts = 4;
   DraftTask first = pair.TaskOf(sequence);
@@ -277,7 +247,7 @@ TEST(ModelDrafterTest, CopiesBlocksOfItsOwnCache) {
 // In rejection mode the target gets the very rows the drafts were drawn from.
 TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
   Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
-            Options({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
+            PairOptions({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
   std::vector<PairSequence> sequences;
   for (uint64_t seed = 0; seed < 3; ++seed) {
     const float temperature = seed == 1 ? 0.0f : 0.5f;
@@ -307,7 +277,7 @@ TEST(ModelDrafterTest, KeepsTheRowsItDrewFrom) {
 // on its neighbours; greedy requests say what they always say.
 TEST(ModelDrafterTest, RejectionReplaysWithTheSameDepths) {
   Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
-            Options({.verify_mode = VerifyMode::kRejection}));
+            PairOptions({.verify_mode = VerifyMode::kRejection}));
   const auto generate = [&](int num_neighbours, float temperature, int depth) {
     std::vector<PairSequence> sequences;
     for (int s = 0; s <= num_neighbours; ++s) {
@@ -333,7 +303,7 @@ TEST(ModelDrafterTest, RejectionReplaysWithTheSameDepths) {
 // neighbours that keep none.
 TEST(ModelDrafterTest, KeepsRowsAcrossSlices) {
   Pair pair(GoldenModel("llama_gqa"), GoldenModel("qwen3_norm"),
-            Options({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
+            PairOptions({.max_logit_rows = 5, .verify_mode = VerifyMode::kRejection}));
   std::vector<PairSequence> sequences;
   for (uint32_t seed = 0; seed < 9; ++seed) {
     const float temperature = seed % 2 == 1 ? 0.0f : 0.5f;
@@ -363,7 +333,7 @@ TEST(ModelDrafterTest, IdsTheDraftLacksAreNeverProposed) {
   const TestFolder narrow("_draft");
   WriteRandomModel(wide, 64, 4, 0);
   WriteRandomModel(narrow, 50, 4, 0);
-  Pair pair(wide.path(), narrow.path(), Options({.verify_mode = VerifyMode::kRejection}));
+  Pair pair(wide.path(), narrow.path(), PairOptions({.verify_mode = VerifyMode::kRejection}));
   PairSequence sequence =
       pair.NewSequence(SomeTokens(10, 50, 11), {.temperature = 1, .seed = 1}, 20);
   sequence.sampling.logit_bias = {{60, 0.5f}};

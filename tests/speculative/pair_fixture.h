@@ -201,4 +201,36 @@ inline std::vector<int32_t> SomeTokens(int count, int vocab, uint32_t seed) {
   return ids;
 }
 
+// A small pair on the CPU; of `limits` only what is smaller holds.
+inline TestModelOptions PairOptions(RunnerLimits limits = {}) {
+  limits.max_rows = std::min(limits.max_rows, 256);
+  limits.max_sequences = std::min(limits.max_sequences, 32);
+  limits.max_logit_rows = std::min(limits.max_logit_rows, 128);
+  limits.max_context = std::min(limits.max_context, 256);
+  return {.backend = "cpu", .num_blocks = 128, .limits = limits};
+}
+
+// Every kind of request: greedy, sampled, filtered, with penalties, biases, bans and logprobs.
+inline std::vector<SamplingParams> ManyParams() {
+  SamplingParams penalized = {.temperature = 0.9f, .top_p = 0.9f, .seed = 5};
+  penalized.repetition_penalty = 1.3f;
+  penalized.frequency_penalty = 0.5f;
+  SamplingParams biased = {.temperature = 1.2f, .min_p = 0.02f, .seed = 6};
+  biased.logit_bias = {{3, 2.0f}, {5, -100.0f}};
+  biased.banned_token_ids = {9};
+  SamplingParams allowed = {.temperature = 1, .seed = 7};
+  allowed.allowed_token_ids = {1, 4, 9, 16, 25, 36, 49, 64, 81};
+  allowed.presence_penalty = 1;
+  SamplingParams logprobs = {.temperature = 0.7f, .top_k = 12, .seed = 8, .num_logprobs = 5};
+  SamplingParams greedy = {.temperature = 0};
+  greedy.presence_penalty = 0.7f;
+  return {{.temperature = 0},
+          {.temperature = 1.5f, .seed = 3},
+          penalized,
+          biased,
+          allowed,
+          logprobs,
+          greedy};
+}
+
 }  // namespace runahead
