@@ -9,6 +9,7 @@
 #include "server/bench_speculate_report.h"
 #include "server/bench_speculate_tasks.h"
 #include "server/model_host.h"
+#include "server/step_recorder.h"
 
 namespace runahead {
 namespace {
@@ -31,9 +32,13 @@ struct Work {
 
 class SpeculateBench {
  public:
-  SpeculateBench(ModelHost& host, const SpeculateOptions& options, Prompts prompts,
-                 const Clock& clock)
-      : host_(host), options_(options), prompts_(std::move(prompts)), clock_(clock) {}
+  SpeculateBench(ModelHost& host, StepRecorder& recorder, const SpeculateOptions& options,
+                 Prompts prompts, const Clock& clock)
+      : host_(host),
+        recorder_(recorder),
+        options_(options),
+        prompts_(std::move(prompts)),
+        clock_(clock) {}
 
   Result<std::vector<SpeculateTable>> Run() {
     for (const std::string& task : options_.tasks) {
@@ -155,14 +160,16 @@ class SpeculateBench {
         SpeculateRow& row =
             table.rows[round == 0 ? i : (i + static_cast<size_t>(round)) % table.rows.size()];
         const MetricsSnapshot before = host_.metrics().Snapshot();
+        recorder_.Take();
         RA_ASSIGN_OR_RETURN(LoadResult result, Serve(work, temperature, batch, row.variant));
-        row.Add(result, before, host_.metrics().Snapshot());
+        row.Add(result, before, host_.metrics().Snapshot(), recorder_.Take());
         if (round == 0 && i == 0)
           reference = std::move(result);
         else
           row.says_the_same = row.says_the_same && SaysTheSame(reference, result);
       }
     }
+    PriceEvenly(table);
     Announce(table);
     tables_.push_back(std::move(table));
     return {};
@@ -177,12 +184,14 @@ class SpeculateBench {
     std::cerr << table.task << ", temperature " << table.temperature << ", batch " << table.batch
               << ":";
     for (const SpeculateRow& row : table.rows) {
-      std::cerr << "  " << row.variant.name << " " << MedianOf(row.tokens_per_second);
+      std::cerr << "  " << row.variant.name << " " << MedianOf(row.tokens_per_second) << " ("
+                << MedianOf(row.at_even_cost) << ")";
     }
-    std::cerr << " tok/s" << std::endl;
+    std::cerr << " tok/s (at even cost)" << std::endl;
   }
 
   ModelHost& host_;
+  StepRecorder& recorder_;
   const SpeculateOptions& options_;
   const Prompts prompts_;
   const Clock& clock_;
@@ -223,10 +232,16 @@ Status RunSpeculateBench(const ModelSettings& settings, const SpeculateOptions& 
                          Logger& logger) {
   RA_RETURN_IF_ERROR(CheckOptions(options));
   const SteadyClock clock;
-  RA_ASSIGN_OR_RETURN(auto host, ModelHost::Load(settings, clock, logger, nullptr));
+  StepRecorder* recorder = nullptr;
+  const DeciderMaker make_decider = [&](const CostModel& costs) {
+    auto made = std::make_unique<StepRecorder>(costs);
+    recorder = made.get();
+    return made;
+  };
+  RA_ASSIGN_OR_RETURN(auto host, ModelHost::Load(settings, clock, logger, nullptr, make_decider));
   for (const std::string& line : host->Describe()) std::cerr << line << "\n";
   RA_ASSIGN_OR_RETURN(Prompts prompts, LoadPrompts(options.prompts_file, host->served()));
-  SpeculateBench bench(*host, options, std::move(prompts), clock);
+  SpeculateBench bench(*host, *recorder, options, std::move(prompts), clock);
   RA_ASSIGN_OR_RETURN(const std::vector<SpeculateTable> tables, bench.Run());
   return Print(tables, options.json_file);
 }

@@ -15,10 +15,10 @@ runahead_library(
 # What `runahead bench` measures and prints; knows an engine, no model.
 runahead_library(
   NAME bench_load
-  SRCS bench_load.cc bench_report.cc bench_speculate_report.cc bench_steps.cc
+  SRCS bench_load.cc bench_report.cc bench_speculate_report.cc bench_steps.cc even_costs.cc
   DEPS runahead_engine runahead_report_text nlohmann_json::nlohmann_json
   TESTS bench_load_test.cc bench_report_test.cc bench_speculate_report_test.cc bench_steps_test.cc
-        printed_test.cc quantiles_test.cc)
+        even_costs_test.cc printed_test.cc quantiles_test.cc)
 
 # The binary's commands but `serve`.
 runahead_library(

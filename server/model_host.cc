@@ -30,14 +30,15 @@ std::string NameOf(const std::string& directory) {
 
 Result<std::unique_ptr<ModelHost>> ModelHost::Load(const ModelSettings& settings,
                                                    const Clock& clock, Logger& logger,
-                                                   std::function<void(double)> progress) {
+                                                   std::function<void(double)> progress,
+                                                   DeciderMaker make_decider) {
   std::unique_ptr<ModelHost> host(new ModelHost(settings));
   RA_ASSIGN_OR_RETURN(host->backend_, MakeBackend(settings.backend, settings.backend_options,
                                                   &host->backend_notice_));
   RA_RETURN_IF_ERROR(host->LoadText());
   RA_RETURN_IF_ERROR(host->LoadModel(std::move(progress)));
   RA_RETURN_IF_ERROR(host->AllocateCache(clock));
-  host->StartEngine(clock, logger);
+  host->StartEngine(clock, logger, make_decider);
   return host;
 }
 
@@ -136,11 +137,13 @@ CostModel ModelHost::MeasureSteps(const Clock& clock) {
   return costs;
 }
 
-void ModelHost::StartEngine(const Clock& clock, Logger& logger) {
+void ModelHost::StartEngine(const Clock& clock, Logger& logger, const DeciderMaker& make_decider) {
   const ModelConfig& config = transformer_->config();
   const SpeculationSettings& speculation = settings_.speculation;
-  const SpeculationParts parts = {.model = draft_ != nullptr ? &draft_->drafter() : nullptr,
-                                  .costs = MeasureSteps(clock)};
+  SpeculationParts parts = {.model = draft_ != nullptr ? &draft_->drafter() : nullptr,
+                            .costs = MeasureSteps(clock)};
+  if (make_decider) decider_ = make_decider(parts.costs);
+  parts.decider = decider_.get();
   const EngineConfig engine_config{
       .eos_token_ids = config.eos_token_ids,
       .vocab_size = config.vocab_limit,

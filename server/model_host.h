@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/status.h"
+#include "engine/draft_decider.h"
 #include "engine/engine.h"
 #include "kernels/backend.h"
 #include "kvcache/kv_cache.h"
@@ -24,14 +25,19 @@
 
 namespace runahead {
 
+using DeciderMaker = std::function<std::unique_ptr<DraftDecider>(const CostModel&)>;
+
 class ModelHost {
  public:
   // Loads, allocates and starts the engine. Errors are one line with the cause and the fix; what
   // does not fit in memory is refused with the arithmetic. `progress` hears the fraction of the
   // weights loaded.
+  // `make_decider`: of who decides on drafts, from the costs measured; none: the engine's own
+  // policy.
   static Result<std::unique_ptr<ModelHost>> Load(const ModelSettings& settings, const Clock& clock,
                                                  Logger& logger,
-                                                 std::function<void(double)> progress);
+                                                 std::function<void(double)> progress,
+                                                 DeciderMaker make_decider = nullptr);
 
   ServedModel& served() { return served_; }
   Engine& engine() { return *engine_; }
@@ -53,7 +59,7 @@ class ModelHost {
   Status CheckPair() const;
   Status AllocateCache(const Clock& clock);
   CostModel MeasureSteps(const Clock& clock);
-  void StartEngine(const Clock& clock, Logger& logger);
+  void StartEngine(const Clock& clock, Logger& logger, const DeciderMaker& make_decider);
   std::string DescribeSpeculation() const;
 
   // In the order they are built; destroyed the other way round.
@@ -68,6 +74,7 @@ class ModelHost {
   std::unique_ptr<DraftModel> draft_;  // null: none
   double draft_cost_ratio_ = 0;  // a step of the draft model over one of the target's, of one row
   ServedModel served_;
+  std::unique_ptr<DraftDecider> decider_;  // null: the engine's own
   std::unique_ptr<Engine> engine_;
 };
 

@@ -36,6 +36,24 @@ TEST(SpeculateReport, TakesNoDraftsForAFixedKToo) {
   EXPECT_DOUBLE_EQ(RatioToBestFixed(table), 3);
 }
 
+// A slow minute met the policy's round alone; its steps were the better choice.
+TEST(SpeculateReport, ComparesChoicesAtEvenCost) {
+  const auto round = [](double tokens, double seconds, StepTrace steps) {
+    return SpeculateRow::Round{tokens, seconds, std::move(steps)};
+  };
+  SpeculateTable table = Table();
+  table.rows[0].rounds = {round(4, 4.5, {.target = {{1, 1}, {1, 1}, {1, 1}, {1, 1}}})};
+  table.rows[1].rounds = {
+      round(4, 4, {.target = {{3, 1.5}, {3, 1.5}}, .draft = {{1, 0.25}, {1, 0.25}}})};
+  table.rows[2].rounds = {
+      round(4, 8, {.target = {{1, 2}, {3, 5}}, .draft = {{1, 0.25}, {1, 0.25}}})};
+  PriceEvenly(table);
+  EXPECT_DOUBLE_EQ(table.rows[0].at_even_cost[0], 4 / 4.5);
+  EXPECT_DOUBLE_EQ(table.rows[1].at_even_cost[0], 4 / 4.0);
+  EXPECT_DOUBLE_EQ(table.rows[2].at_even_cost[0], 4 / (0.5 + 1 + 1.5 + 0.5));
+  EXPECT_DOUBLE_EQ(RatioToBestFixed(table, &SpeculateRow::at_even_cost), 4 / 3.5);
+}
+
 TEST(SpeculateReport, AddsUpARound) {
   RequestTimes times;
   times.num_tokens = 5;
@@ -50,7 +68,7 @@ TEST(SpeculateReport, AddsUpARound) {
   after.draft_seconds.Observe(0.5);
   after.verify_seconds.Observe(1);
   SpeculateRow row;
-  row.Add(result, before, after);
+  row.Add(result, before, after, {});
   EXPECT_EQ(row.tokens_per_second, std::vector<double>{5});
   EXPECT_EQ(row.drafted_at[2], 2);
   EXPECT_EQ(row.accepted_at[1], 1);

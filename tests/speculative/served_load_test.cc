@@ -38,8 +38,8 @@ struct Case {
   int prompt = 0;  // tokens of each; 0: 60 to 130
   bool has_model = true;
   bool has_ngram = false;
-  bool is_busy = false;  // rows are dearer
-  double noise = 0;      // of what is measured
+  double (*target)(int) = SharedCpuSeconds;
+  double noise = 0;  // of what is measured
 };
 
 void PrintTo(const Case& what, std::ostream* out) { *out << what.name; }
@@ -47,14 +47,16 @@ void PrintTo(const Case& what, std::ostream* out) { *out << what.name; }
 constexpr Case kCases[] = {
     {.name = "model"},
     {.name = "model_and_lookup", .has_ngram = true},
-    {.name = "dear_rows", .is_busy = true},
+    {.name = "dear_rows", .target = BusyCpuSeconds},
+    {.name = "narrow_machine", .target = NarrowCpuSeconds},
+    {.name = "noisy_narrow_machine", .target = NarrowCpuSeconds, .noise = 0.05},
     {.name = "noisy", .noise = 0.05},
     {.name = "noisy_lookup",
      .copies = 0,
      .prompt = 128,
      .has_model = false,
      .has_ngram = true,
-     .is_busy = true,
+     .target = BusyCpuSeconds,
      .noise = 0.05},
     {.name = "half_accepted", .acceptance = 0.5},
     {.name = "useless", .acceptance = 0.01},
@@ -69,7 +71,7 @@ constexpr Case kCases[] = {
      .prompt = 128,
      .has_model = false,
      .has_ngram = true,
-     .is_busy = true},
+     .target = BusyCpuSeconds},
 };
 
 std::vector<int> FixedDepths(int batch) {
@@ -90,9 +92,8 @@ struct Rates {
 class ServedLoadTest : public ::testing::TestWithParam<Case> {
  protected:
   static LoadWorld WorldOf(const Case& what, int batch) {
-    const auto target = what.is_busy ? BusyCpuSeconds : SharedCpuSeconds;
-    return {.target = target,
-            .draft = [target](int rows) { return 0.1 * target(rows); },
+    return {.target = what.target,
+            .draft = [target = what.target](int rows) { return 0.1 * target(rows); },
             .batch = batch,
             .has_model = what.has_model,
             .has_ngram = what.has_ngram,
