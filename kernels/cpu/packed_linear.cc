@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include <unistd.h>
+
 #include "core/check.h"
 #include "kernels/check_args.h"
 #include "kernels/cpu/pack_quantized.h"
@@ -118,6 +120,14 @@ std::unique_ptr<PackedWeight> PackFloats(const HostLinear& canonical, ThreadPool
   return weight;
 }
 
+// Bytes of weights that may be on their way to a core: 16 KiB and the rows of x are too much for a
+// first-level cache of 32 KiB, where they would push each other out (docs/kernels/linear.md).
+int64_t MaxAhead() {
+  constexpr int64_t kLarge = 48 * 1024;
+  static const int64_t first_level = sysconf(_SC_LEVEL1_DCACHE_SIZE);  // 0 or less: not known
+  return first_level > 0 && first_level < kLarge ? 2560 : 16 * 1024;
+}
+
 // Everything a kernel wants to know of an op, all panels and rows.
 QuantizedLinearSlice WholeSlice(const LinearArgs& args, const PackedWeight& weight) {
   QuantizedLinearSlice slice;
@@ -132,6 +142,7 @@ QuantizedLinearSlice WholeSlice(const LinearArgs& args, const PackedWeight& weig
   slice.y_is_bf16 = args.y.dtype == DType::kBF16;
   slice.panel_end = weight.num_panels();
   slice.row_end = args.x.dim(0);
+  slice.max_ahead = MaxAhead();
   if (!weight.format().is_quantized()) return slice;
   const QuantizedRowLayout layout(weight.k(), weight.format().group);
   slice.panel_bytes = weight.panel_bytes();

@@ -33,6 +33,8 @@ struct LinearSlice {
   int64_t panel_end = 0;
   int64_t row_begin = 0;
   int64_t row_end = 0;
+  int64_t max_ahead = 0;  // bytes of weights that one tile's pass may ask for ahead: what the
+                          // first-level cache holds beside x
 };
 
 // How the scales of an INT4 weight are stored: as its source had them.

@@ -96,8 +96,9 @@ struct Part {
 
 // Distances found best on two Zen 5 cores (docs/kernels/linear.md): with more rows a step takes
 // more instructions, so the core's own window reaches less far ahead.
-constexpr int PrefetchDistance(int rows) {
-  return rows <= 1 ? 2048 : rows <= 5 ? 4096 : rows <= 8 ? 8192 : 16384;
+inline int64_t PrefetchDistance(int rows, int64_t most) {
+  const int64_t best = rows <= 1 ? 2048 : rows <= 5 ? 4096 : rows <= 8 ? 8192 : 16384;
+  return best < most ? best : most;
 }
 
 template <int kVecs, int kRows>
@@ -194,7 +195,7 @@ void PanelRows(const LinearSlice& s, const char* w, Ahead ahead, Part part, int6
                int64_t n) {
   constexpr int kVecs = NumVecs(kRows);
   for (int lane = 0; lane < kPanelRows; lane += kVecs * kLanes) {
-    if (kOnePass) ahead.at = w + PrefetchDistance(kRows);
+    if (kOnePass) ahead.at = w + PrefetchDistance(kRows, s.max_ahead);
     Tile<Format, kRows, kVecs, kOnePass>(s, w + lane * 4, ahead, part, row, n + lane);
     if (part.sums != nullptr) part.sums += kVecs * kLanes;
   }

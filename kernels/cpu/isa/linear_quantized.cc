@@ -81,8 +81,9 @@ struct Ahead {
 // Distances found best on two Zen 5 cores (docs/kernels/linear.md): with more rows a step takes
 // more instructions, so the core's own window reaches less far ahead. 4 KiB instead of 12 cost 4 to
 // 6 rows a fifth of their speed.
-constexpr int PrefetchDistance(int rows) {
-  return rows <= 1 ? 4096 : rows <= 3 ? 8192 : rows <= 8 ? 12288 : 16384;
+inline int64_t PrefetchDistance(int rows, int64_t most) {
+  const int64_t best = rows <= 1 ? 4096 : rows <= 3 ? 8192 : rows <= 8 ? 12288 : 16384;
+  return best < most ? best : most;
 }
 
 // Tiles over a panel that share out asking for the next.
@@ -362,7 +363,9 @@ template <class Weights>
 HWY_INLINE Ahead AheadOf(const QuantizedLinearSlice& s, const uint8_t* panel, int rows,
                          int64_t next_row, int64_t pass, int64_t passes) {
   const auto* at = reinterpret_cast<const char*>(panel);
-  if (passes == 1) return {at + PrefetchDistance(rows), Weights::kStepBytes, s.panel_header_bytes};
+  if (passes == 1) {
+    return {at + PrefetchDistance(rows, s.max_ahead), Weights::kStepBytes, s.panel_header_bytes};
+  }
   const int64_t num_steps = (s.k + kBlockK - 1) / kBlockK * kBlockSteps;
   const auto per_step = [&](int64_t bytes) { return (bytes + num_steps - 1) / num_steps; };
   if (passes <= kFewPasses) {
