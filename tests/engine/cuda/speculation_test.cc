@@ -2,7 +2,8 @@
 // on the emulator: tiny real models behind the engine, every answer against the one the request
 // gets alone, without drafts and without graphs, bit for bit:
 //   pairs of {greedy, sampled}, {who drafts}, {plain, preempted, chunks with prefix hits};
-// the whole matrix runs on the CPU (speculation_equality_test.cc).
+// the whole matrix runs on the CPU (speculation_equality_test.cc). Rejection answers otherwise than
+// without drafts, but in chains and graphs as pass by pass and op by op.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -64,9 +65,10 @@ struct Case {
   }
 };
 
-std::unique_ptr<ModelPair> MakePair(const std::string& device, const char* draft, bool has_graphs) {
-  return std::make_unique<ModelPair>("llama_gqa", draft, VerifyMode::kCoupled, DType::kBF16,
-                                     WeightFormat::kBF16, MakerOf(device, has_graphs));
+std::unique_ptr<ModelPair> MakePair(const std::string& device, const char* draft, bool has_graphs,
+                                    VerifyMode mode = VerifyMode::kCoupled) {
+  return std::make_unique<ModelPair>("llama_gqa", draft, mode, DType::kBF16, WeightFormat::kBF16,
+                                     MakerOf(device, has_graphs));
 }
 
 class CudaSpeculationTest : public testing::TestWithParam<std::string> {
@@ -93,8 +95,8 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
     return found->second;
   }
 
-  void Run(const Case& tested) {
-    ModelPair& pair = tested.who == DrafterKind::kSelf ? *self_ : *pair_;
+  // All requests together.
+  std::vector<Answer> Serve(ModelPair& pair, const Case& tested) {
     pair.PoisonCaches();
     EngineConfig config = ConfigOf(pair);
     config.speculation.drafters = {tested.who};
@@ -117,13 +119,6 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
       clients.push_back(loop.Submit(std::move(request)));
     }
     loop.RunUntilIdle();
-    for (int i = 0; i < kNumRequests; ++i) {
-      const Answer& expected = Reference(i, tested.is_greedy);
-      const Answer actual =
-          AnswerOf(clients[static_cast<size_t>(i)], static_cast<int>(expected.tokens.size()));
-      EXPECT_EQ(actual.tokens, expected.tokens) << tested.Name() << ", request " << i;
-      EXPECT_TRUE(actual == expected) << tested.Name() << ", logprobs of request " << i;
-    }
     const MetricsSnapshot counts = loop.metrics.Snapshot();
     num_chains_ += draft.num_chains();
     num_preemptions_ += counts.preemptions;
@@ -131,6 +126,25 @@ class CudaSpeculationTest : public testing::TestWithParam<std::string> {
     for (const DrafterCounts& drafter : counts.drafters) {
       drafted_[tested.who] += drafter.drafted_tokens;
       accepted_[tested.who] += drafter.accepted_tokens;
+    }
+    std::vector<Answer> answers;
+    for (int i = 0; i < kNumRequests; ++i) {
+      answers.push_back(
+          AnswerOf(clients[static_cast<size_t>(i)], RequestOf(i, tested.is_greedy).num_choices));
+    }
+    return answers;
+  }
+
+  static void ExpectSame(const Answer& actual, const Answer& expected, const Case& tested, int i) {
+    EXPECT_EQ(actual.tokens, expected.tokens) << tested.Name() << ", request " << i;
+    EXPECT_TRUE(actual == expected) << tested.Name() << ", logprobs of request " << i;
+  }
+
+  void Run(const Case& tested) {
+    const std::vector<Answer> answers =
+        Serve(tested.who == DrafterKind::kSelf ? *self_ : *pair_, tested);
+    for (int i = 0; i < kNumRequests; ++i) {
+      ExpectSame(answers[static_cast<size_t>(i)], Reference(i, tested.is_greedy), tested, i);
     }
   }
 
@@ -168,6 +182,24 @@ TEST_P(CudaSpeculationTest, NeitherDraftsNorGraphsChangeAToken) {
   std::cout << num_preemptions_ << " preemptions, " << num_hit_tokens_
             << " tokens from the prefix cache, " << pair_->target().num_graph_launches() << " and "
             << pair_->draft().num_graph_launches() << " graph launches of target and draft\n";
+}
+
+TEST_P(CudaSpeculationTest, RejectionAnswersAlikeInChainsAndPassByPass) {
+  const Case tested = {DrafterKind::kSelf, false, Serving::kPreempted};
+  const auto chains = MakePair(GetParam(), "", true, VerifyMode::kRejection);
+  const std::vector<Answer> actual = Serve(*chains, tested);
+  EXPECT_GT(num_chains_, 2);
+  EXPECT_GT(chains->target().num_graph_launches(), 0);
+  num_chains_ = 0;
+  const auto passes = MakePair(GetParam(), "", false, VerifyMode::kRejection);
+  const std::vector<Answer> expected = Serve(*passes, tested);
+  EXPECT_EQ(num_chains_, 0);
+  EXPECT_EQ(passes->target().num_graph_launches(), 0);
+  for (int i = 0; i < kNumRequests; ++i) {
+    ExpectSame(actual[static_cast<size_t>(i)], expected[static_cast<size_t>(i)], tested, i);
+  }
+  EXPECT_GT(accepted_[DrafterKind::kSelf], 0u);
+  EXPECT_LT(accepted_[DrafterKind::kSelf], drafted_[DrafterKind::kSelf]);
 }
 
 INSTANTIATE_TEST_SUITE_P(On, CudaSpeculationTest, testing::ValuesIn(CudaDevices()),
