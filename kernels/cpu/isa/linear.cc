@@ -19,15 +19,26 @@
 namespace runahead::cpu::RA_ISA {
 namespace {
 
-// Rows of x in one tile: as many as the registers hold beside the weights. 12 rows (24 sums, 2
-// weights, 1 x) need BF16 dot products; emulating them takes registers of its own.
+// Rows of x in one tile: as many as the registers hold beside the weights (24 sums, 4 weights at
+// most, 1 x of 32 registers).
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2
 constexpr int kMaxRows = 4;
-#elif defined(__AVX512BF16__)
+#elif HWY_ARCH_X86
 constexpr int kMaxRows = 12;
 #else
 constexpr int kMaxRows = 8;
 #endif
+
+// Where AVX-512 multiplies pairs of bf16 as two f32 each, tiles of so many rows first spread x into
+// f32: a row's two instructions a pair would be a third of all. (In AVX2 they run beside the
+// multiply-adds, and spreading brings nothing.)
+#if HWY_MAX_BYTES == 64 && !defined(__AVX512BF16__)
+constexpr int kLeastSpreadRows = 3;
+#else
+constexpr int kLeastSpreadRows = kMaxRows + 1;
+#endif
+// Pairs spread at a time: with 12 rows 6 KiB, which stay in the first-level cache.
+constexpr int kSpreadPairs = 64;
 
 // Vectors of outputs in a tile of `rows` rows: as many as the registers allow, at most one panel.
 constexpr int NumVecs(int rows) {
@@ -54,6 +65,7 @@ struct Bf16Pairs {
   static HWY_INLINE VecF<kLanes> Mac(VecF<kLanes> acc, Vec w, Vec x) {
     return DotPair(DF(), acc, w, x);
   }
+  static constexpr bool IsSpread(int rows) { return rows >= kLeastSpreadRows; }
 };
 
 struct F32 {
@@ -68,6 +80,7 @@ struct F32 {
   static HWY_INLINE VecF<kLanes> Mac(VecF<kLanes> acc, Vec w, Vec x) {
     return hn::MulAdd(w, x, acc);
   }
+  static constexpr bool IsSpread(int /*rows*/) { return false; }
 };
 
 constexpr int kStepBytes = kPanelRows * 4;  // one k or pair of k of a panel
@@ -151,6 +164,74 @@ HWY_INLINE void StoreSums(const VecF<kLanes> (&acc)[kRows][kVecs], const Part& p
   }
 }
 
+// [kSpreadPairs / kLanes][2][kLanes] f32 of one row: the even ones of so many pairs, then the odd.
+using SpreadRow = float[2 * kSpreadPairs];
+
+// Pairs [0, count) of x, an odd number of elements ending in half a pair; beyond them zeros to a
+// whole vector.
+HWY_INLINE void Spread(const uint16_t* x, int64_t num_elements, SpreadRow& to) {
+  const DU du;
+  const auto high = hn::Set(du, 0xFFFF0000u);
+  const auto store = [&](VecU<kLanes> pairs, int64_t at) HWY_ATTR {
+    hn::Store(hn::BitCast(DF(), hn::ShiftLeft<16>(pairs)), DF(), to + at);
+    hn::Store(hn::BitCast(DF(), hn::And(pairs, high)), DF(), to + at + kLanes);
+  };
+  constexpr int64_t kWhole = 2 * kLanes;
+  int64_t i = 0;
+  for (; i + kWhole <= num_elements; i += kWhole) {
+    store(hn::BitCast(du, hn::LoadU(hn::Repartition<uint16_t, DU>(), x + i)), i);
+  }
+  if (i == num_elements) return;
+  HWY_ALIGN uint16_t rest[kWhole] = {};
+  for (int64_t j = 0; i + j < num_elements; ++j) rest[j] = x[i + j];
+  store(hn::BitCast(du, hn::Load(hn::Repartition<uint16_t, DU>(), rest)), i);
+}
+
+// One pair: DotPair's multiply-adds in its order, of x spread.
+template <int kRows, int kVecs>
+HWY_INLINE void AddSpreadPair(VecF<kLanes> (&acc)[kRows][kVecs], const char* w,
+                              const SpreadRow (&x)[kRows], int64_t at) {
+  const DF d;
+  const DU du;
+  const auto high = hn::Set(du, 0xFFFF0000u);
+  VecF<kLanes> even[kVecs];
+  VecF<kLanes> odd[kVecs];
+  RA_UNROLL for (int v = 0; v < kVecs; ++v) {
+    const auto weights = Bf16Pairs::LoadW(w + v * kLanes * 4);
+    even[v] = hn::BitCast(d, hn::ShiftLeft<16>(weights));
+    odd[v] = hn::BitCast(d, hn::And(weights, high));
+  }
+  RA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const auto x_even = hn::Set(d, x[r][at]);
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::MulAdd(even[v], x_even, acc[r][v]);
+    const auto x_odd = hn::Set(d, x[r][at + kLanes]);
+    RA_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = hn::MulAdd(odd[v], x_odd, acc[r][v]);
+  }
+}
+
+// Adds a part's pairs, x spread a stretch at a time.
+template <int kRows, int kVecs, bool kOnePass>
+HWY_INLINE void AddSpread(VecF<kLanes> (&acc)[kRows][kVecs], const uint16_t* const (&x)[kRows],
+                          const char* w, Ahead ahead, const Part& part) {
+  HWY_ALIGN SpreadRow spread[kRows];
+  for (int64_t k = part.begin; k < part.end; k += 2 * kSpreadPairs) {
+    const int64_t left = part.end - k;
+    const int64_t count = left < 2 * kSpreadPairs ? left : 2 * kSpreadPairs;
+    for (int r = 0; r < kRows; ++r) Spread(x[r] + k, count, spread[r]);
+    const int64_t num_pairs = (count + 1) / 2;
+    for (int64_t first = 0; first < num_pairs; first += kLanes) {
+      const int64_t end = num_pairs - first < kLanes ? num_pairs - first : kLanes;
+      for (int64_t i = 0; i < end; ++i) {
+        __builtin_prefetch(ahead.at);
+        if constexpr (kOnePass) __builtin_prefetch(ahead.at + 64);
+        ahead.at += ahead.bytes_per_step;
+        AddSpreadPair<kRows, kVecs>(acc, w, spread, 2 * first + i);
+        w += kStepBytes;
+      }
+    }
+  }
+}
+
 // Outputs [n, n + kVecs * kLanes) of rows [row, row + kRows). `w` is their first vector at the
 // part's first k.
 template <class Format, int kRows, int kVecs, bool kOnePass>
@@ -162,6 +243,15 @@ HWY_NOINLINE void Tile(const LinearSlice& s, const char* w, Ahead ahead, const P
   const Element* x[kRows];
   RA_UNROLL for (int r = 0; r < kRows; ++r) {
     x[r] = static_cast<const Element*>(s.x) + (row + r) * s.x_stride;
+  }
+  if constexpr (Format::IsSpread(kRows)) {
+    AddSpread<kRows, kVecs, kOnePass>(acc, x, w, ahead, part);
+    if (part.end < s.k) {
+      StoreSums<kVecs, kRows>(acc, part);
+    } else {
+      StoreTile<kVecs, kRows>(acc, s, row, n);
+    }
+    return;
   }
   const auto step = [&](auto load_x, int64_t k) HWY_ATTR {
     typename Format::Vec weights[kVecs];
