@@ -14,8 +14,8 @@ namespace runahead {
 // are near each other, towards the roofline (flat, then proportional to rows) where they are far
 // apart.
 //
-// When a well-known knot moves far, all others move by the same factor: mostly the whole machine
-// got slower or faster.
+// When a well-known knot moves far and those seen meanwhile moved as well, all others move by the
+// same factor: mostly the whole machine got slower or faster.
 //
 // Until a row count was measured while serving it is believed to be cheaper than the start-up
 // measurement says, by as much as such measurements were off where both are known, and so is one
@@ -48,10 +48,16 @@ class CostCurve {
     double context = 0;  // mean
     double seconds = 0;  // mean
     std::array<double, kNumLast> last = {};
+    std::array<int64_t, kNumLast> last_at = {};  // in observations of the whole curve
     int num_observed = 0;
     bool is_seeded = false;
     double usual = 0;     // seconds, as they were when the other buckets last moved along
-    int64_t seen_at = 0;  // in observations of the whole curve
+    int64_t seen_at = 0;  // the latest of last_at
+  };
+  // Of the whole machine.
+  struct Change {
+    double factor = 1;
+    int64_t since = 0;  // the first pass that met it
   };
   struct Knot {
     double rows = 0;
@@ -62,9 +68,11 @@ class CostCurve {
 
   static size_t BucketOf(int num_rows);
   void LearnContext(const Bucket& bucket, int64_t num_context, double seconds);
-  static double Drift(Bucket& bucket);
+  Change DriftOf(Bucket& bucket) const;
+  bool IsAlone(const Bucket& bucket, const Change& change) const;
+  static bool DidStay(const Bucket& bucket, double factor);
   void RebuildKnots();
-  void ScaleOthers(double factor, const Bucket* seen);
+  void ScaleOthers(const Change& change, const Bucket* bucket);
 
   std::array<Bucket, kNumBuckets> buckets_ = {};
   std::array<Knot, kNumBuckets> knots_ = {};  // of the buckets that know something, rows ascending
@@ -72,6 +80,7 @@ class CostCurve {
   int64_t num_observed_ = 0;
   double doubt_ = kFirstDoubt;
   int num_compared_ = 0;         // start-up measurements that were checked while serving
+  double noise_ = 0;             // running mean of what passes are off by, a share of their mean
   double context_seconds_ = 0;   // g
   double context_products_ = 0;  // decayed sum of context x seconds, as deviations from the mean
   double context_squares_ = 0;   // decayed sum of context squared, likewise

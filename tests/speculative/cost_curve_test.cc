@@ -1,5 +1,6 @@
 #include "speculative/cost_curve.h"
 
+#include <algorithm>
 #include <random>
 
 #include "gtest/gtest.h"
@@ -88,6 +89,66 @@ TEST(CostCurve, MovesAllWhenTheMachineChanges) {
   EXPECT_NEAR(curve.At(8, 0), 2.4, 0.15);
   Observe(curve, 2, 1.0, 8);
   EXPECT_NEAR(curve.At(8, 0), 1.2, 0.1);
+}
+
+// Its first passes took twice as long, as others ran beside; 16 rows, seen in between, did not.
+TEST(CostCurve, MovesNoneThatAreSeenAndStayed) {
+  CostCurve curve;
+  Observe(curve, 16, 2.0, 10);
+  Observe(curve, 8, 2.0, 5);
+  for (int i = 0; i < 10; ++i) {
+    Observe(curve, 8, 1.0);
+    Observe(curve, 16, 2.0);
+  }
+  EXPECT_NEAR(curve.At(8, 0), 1.0, 0.05);
+  EXPECT_NEAR(curve.At(16, 0), 2.0, 0.01);
+}
+
+// Neither those that nobody saw, where what was seen stayed as it was.
+TEST(CostCurve, MovesNoneWhereOthersSayNothingChanged) {
+  CostCurve curve;
+  Observe(curve, 32, 4.0, 10);
+  Observe(curve, 16, 2.0, 10);
+  Observe(curve, 8, 2.0, 5);
+  for (int i = 0; i < 10; ++i) {
+    Observe(curve, 16, 2.0);
+    Observe(curve, 8, 1.0);
+  }
+  EXPECT_NEAR(curve.At(32, 0), 4.0, 0.01);
+}
+
+// A whole machine that got slower, met by two row counts in turn: the third moves once.
+TEST(CostCurve, MovesTheUnseenOnceThoughTwoMetTheChange) {
+  CostCurve curve;
+  for (const int rows : {8, 16, 32}) Observe(curve, rows, rows / 8.0, 10);
+  for (int i = 0; i < 10; ++i) {
+    Observe(curve, 8, 1.5);
+    Observe(curve, 16, 3.0);
+  }
+  EXPECT_NEAR(curve.At(8, 0), 1.5, 0.1);
+  EXPECT_NEAR(curve.At(16, 0), 3.0, 0.2);
+  EXPECT_NEAR(curve.At(32, 0), 6.0, 0.4);
+}
+
+// A busy machine: passes a quarter longer or shorter than others of their rows, and every tenth
+// thrice as long.
+TEST(CostCurve, StaysNearTheMedianInHeavyNoise) {
+  std::mt19937 random(3);
+  std::lognormal_distribution<double> noise(0, 0.25);
+  CostCurve curve;
+  double most = 0;
+  double least = 1e9;
+  for (int i = 0; i < 400; ++i) {
+    const int rows = i % 3 == 0 ? 8 : i % 3 == 1 ? 16 : 12;
+    Observe(curve, rows, rows * noise(random) * (i % 10 == 9 ? 3 : 1));
+    if (i < 30) continue;
+    for (const int n : {8, 12, 16}) {
+      most = std::max(most, curve.At(n, 0) / n);
+      least = std::min(least, curve.At(n, 0) / n);
+    }
+  }
+  EXPECT_LT(most, 1.5);
+  EXPECT_GT(least, 0.6);
 }
 
 TEST(CostCurve, ServingOverrulesTheStart) {

@@ -20,7 +20,7 @@ namespace {
 constexpr unsigned kNumSeeds = 3;
 constexpr double kLuck = 0.03;  // that a mean of so few may have had
 #else
-constexpr unsigned kNumSeeds = 12;
+constexpr unsigned kNumSeeds = 24;
 constexpr double kLuck = 0;
 #endif
 
