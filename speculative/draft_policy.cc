@@ -18,7 +18,8 @@ constexpr double kMaxFirstCatchUp = 16;  // plain steps, once in a server's life
 constexpr double kGainToStart = 1.04;    // over no drafts
 constexpr double kGainToGoOn = 1.01;
 constexpr double kWaitingShare = 1.0;  // of what steps take longer for who drafts nothing
-constexpr double kPriceStep = 0.25;    // of the running mean of a token's price
+constexpr float kAlike = 0.95F;      // chance of a first draft to that of the least sure who drafts
+constexpr double kPriceStep = 0.25;  // of the running mean of a token's price
 constexpr int kProbeDrafts = 2;
 constexpr int kOnProbeInterval = 48;  // of sequences left out while others draft
 constexpr int kDeeperProbeInterval = 24;
@@ -94,7 +95,12 @@ void DraftPolicy::Decide(const PolicyStep& step, std::vector<DraftChoice>& choic
   if (WantsPlainStep(step)) return;
   prices_ = PricesOf(step);
   sources_.clear();
-  for (size_t i = 0; i < step.sequences.size(); ++i) AddSource(step.sequences[i], i);
+  // Of equals those draft first who were left out last time.
+  const size_t count = step.sequences.size();
+  for (size_t n = 0; n < count; ++n) {
+    const size_t i = (draft_turn_ + n) % count;
+    AddSource(step.sequences[i], i);
+  }
   ChooseDrafts(step, choices);
   Probe(step, choices);
 }
@@ -316,6 +322,7 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   const float confidence = gate_.Threshold((pass + prices_.row) / prices_.token);
   for (size_t i = 0; i < sources_.size(); ++i) {
     if (num_drafts_[i] == 0) continue;
+    ++draft_turn_;
     TakeDrafts(sources_[i], num_drafts_[i], choices[static_cast<size_t>(sources_[i].sequence)]);
     if (sources_[i].is_model) {
       choices[static_cast<size_t>(sources_[i].sequence)].min_confidence = confidence;
@@ -323,13 +330,21 @@ void DraftPolicy::ChooseDrafts(const PolicyStep& step, std::vector<DraftChoice>&
   }
 }
 
-// Who drafts nothing waits for those who do: such steps must pay for that too.
+// Who drafts nothing waits for those who do: such steps must pay for that too. But for those whose
+// turn comes next.
 bool DraftPolicy::Pays(const DraftPlan& plan, int num_sequences) const {
   if (plan.num_drafts == 0) return false;
-  const auto num_drafting = static_cast<double>(
-      std::ranges::count_if(num_drafts_, [](int num_drafts) { return num_drafts > 0; }));
+  float least = 1;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (num_drafts_[i] > 0) least = std::min(least, sources_[i].survival[0]);
+  }
+  int num_served = 0;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    num_served += num_drafts_[i] > 0 || sources_[i].survival[0] >= kAlike * least ? 1 : 0;
+  }
   const double gain = plan.tokens / plan.seconds * (prices_.plain / num_sequences);
-  const double waiting = (plan.seconds / prices_.plain - 1) * (1 - num_drafting / num_sequences);
+  const double share_waiting = 1 - static_cast<double>(num_served) / num_sequences;
+  const double waiting = (plan.seconds / prices_.plain - 1) * share_waiting;
   return gain * candour_ >= (was_on_ ? kGainToGoOn : kGainToStart) + kWaitingShare * waiting;
 }
 

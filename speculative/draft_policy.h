@@ -155,6 +155,7 @@ class DraftPolicy {
   int probe_interval_ = 0;
   int num_since_probe_ = 0;  // steps
   size_t probe_turn_ = 0;
+  size_t draft_turn_ = 0;  // sequences that drafted so far
   bool is_probing_ = false;
 };
 
