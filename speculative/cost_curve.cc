@@ -59,7 +59,7 @@ int CostCurve::num_observed(int num_rows) const {
 }
 
 int64_t CostCurve::age(int num_rows) const {
-  return num_observed_ - buckets_[BucketOf(num_rows)].seen_at;
+  return num_observed_ - buckets_[BucketOf(num_rows)].seen_at();
 }
 
 void CostCurve::Seed(int num_rows, int64_t num_context, double seconds) {
@@ -75,11 +75,10 @@ void CostCurve::Seed(int num_rows, int64_t num_context, double seconds) {
 double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
   Bucket& bucket = buckets_[BucketOf(num_rows)];
   const auto context = static_cast<double>(num_context);
-  bucket.seen_at = ++num_observed_;
-  const auto turn = static_cast<size_t>(bucket.num_observed % kNumLast);
-  bucket.last[turn] = seconds;
-  bucket.last_at[turn] = num_observed_;
+  ++num_observed_;
   ++bucket.num_observed;
+  bucket.last[bucket.latest()] = seconds;
+  bucket.last_at[bucket.latest()] = num_observed_;
   if (bucket.num_observed == 1) {
     if (bucket.is_seeded) {
       const double off = std::min(std::abs(1 - seconds / bucket.seconds), kMaxDoubt);
@@ -132,8 +131,7 @@ CostCurve::Change CostCurve::DriftOf(Bucket& bucket) const {
 // Whether a bucket's latest pass is nearer to what is usual there than to what the factor would
 // make of it.
 bool CostCurve::DidStay(const Bucket& bucket, double factor) {
-  const double latest = bucket.last[static_cast<size_t>((bucket.num_observed - 1) % kNumLast)];
-  const double moved = std::log(latest / bucket.usual) / std::log(factor);
+  const double moved = std::log(bucket.last[bucket.latest()] / bucket.usual) / std::log(factor);
   return moved < 0.5;
 }
 
@@ -141,7 +139,7 @@ bool CostCurve::DidStay(const Bucket& bucket, double factor) {
 bool CostCurve::IsAlone(const Bucket& bucket, const Change& change) const {
   int balance = 0;
   for (const Bucket& other : buckets_) {
-    if (&other == &bucket || other.num_observed < kNumLast || other.seen_at < change.since)
+    if (&other == &bucket || other.num_observed < kNumLast || other.seen_at() < change.since)
       continue;
     balance += DidStay(other, change.factor) ? -1 : 1;
   }
@@ -156,7 +154,7 @@ void CostCurve::Scale(double factor) {
 void CostCurve::ScaleOthers(const Change& change, const Bucket* bucket) {
   for (Bucket& other : buckets_) {
     if (&other == bucket) continue;
-    const bool is_seen = other.num_observed > 0 && other.seen_at >= change.since;
+    const bool is_seen = other.seen_at() >= change.since;
     if (is_seen && DidStay(other, change.factor)) continue;
     // Whoever was seen often since the change has moved already.
     const double moved = other.usual > 0 ? std::log(other.seconds / other.usual) : 0;
@@ -186,7 +184,7 @@ void CostCurve::RebuildKnots() {
   for (const Bucket& bucket : buckets_) {
     const bool is_measured = bucket.num_observed > 0;
     if (!is_measured && !bucket.is_seeded) continue;
-    const auto age = static_cast<double>(num_observed_ - bucket.seen_at);
+    const auto age = static_cast<double>(num_observed_ - bucket.seen_at());
     const double doubt =
         is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxForgotten) : doubt_;
     const double seconds =

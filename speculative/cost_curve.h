@@ -51,8 +51,10 @@ class CostCurve {
     std::array<int64_t, kNumLast> last_at = {};  // in observations of the whole curve
     int num_observed = 0;
     bool is_seeded = false;
-    double usual = 0;     // seconds, as they were when the other buckets last moved along
-    int64_t seen_at = 0;  // the latest of last_at
+    double usual = 0;  // seconds, as they were when the other buckets last moved along
+
+    size_t latest() const { return static_cast<size_t>((num_observed + kNumLast - 1) % kNumLast); }
+    int64_t seen_at() const { return last_at[latest()]; }  // 0: never
   };
   // Of the whole machine.
   struct Change {

@@ -1,6 +1,8 @@
 #include "speculative/draft_policy.h"
 
 #include <chrono>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -131,6 +133,26 @@ TEST_F(DraftPolicyTest, KeepsFixedRequestsOutOfTheLedger) {
   }
   EXPECT_EQ(policy_.ledger().loss_seconds(), 0);
   EXPECT_TRUE(policy_.ledger().allows_drafts());
+}
+
+// Twelve rows are cheap, thirteen are not: of eight sequences that are as likely to be right, four
+// can draft, and the other four do so in the next step.
+TEST_F(DraftPolicyTest, EqualsTakeTurns) {
+  for (int i = 0; i < 8; ++i) Add({kLongMatch});
+  for (int i = 0; i < 60; ++i) ObserveAcceptance(DrafterKind::kNgram, kLongMatch.match_length, 4);
+  for (const auto& [rows, time] : {std::pair(12, 130), {13, 150}, {16, 190}}) {
+    for (int i = 0; i < 4; ++i) {
+      policy_.Observe({.num_rows = rows, .target = milliseconds(time)});
+    }
+  }
+  ObservePlain(8);
+  std::vector<int> num_drafts(sequences_.size());
+  for (int step = 0; step < 2; ++step) {
+    Decide();
+    for (size_t i = 0; i < choices_.size(); ++i) num_drafts[i] += choices_[i].num_drafts;
+    EXPECT_EQ(std::accumulate(num_drafts.begin(), num_drafts.end(), 0), 4 * (step + 1));
+  }
+  EXPECT_THAT(num_drafts, Each(1));
 }
 
 TEST_F(DraftPolicyTest, PrefersAMatchThatHasProvedRight) {

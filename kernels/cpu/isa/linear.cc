@@ -167,8 +167,8 @@ HWY_INLINE void StoreSums(const VecF<kLanes> (&acc)[kRows][kVecs], const Part& p
 // [kSpreadPairs / kLanes][2][kLanes] f32 of one row: the even ones of so many pairs, then the odd.
 using SpreadRow = float[2 * kSpreadPairs];
 
-// Pairs [0, count) of x, an odd number of elements ending in half a pair; beyond them zeros to a
-// whole vector.
+// The first num_elements of x as f32; an odd number ends in half a pair, and beyond it are zeros to
+// a whole vector.
 HWY_INLINE void Spread(const uint16_t* x, int64_t num_elements, SpreadRow& to) {
   const DU du;
   const auto high = hn::Set(du, 0xFFFF0000u);
