@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <span>
-#include <utility>
 
 namespace runahead {
 namespace {
@@ -20,12 +19,7 @@ constexpr double kStraightShare = 0.25;  // of the straight line between knots f
 constexpr double kMemory = 512;          // passes the context's share is learned over
 constexpr double kMinSpread = 4096;      // tokens squared: less variation of context says nothing
 constexpr double kMaxDeviation = 0.3;    // of a mean: more is a spike, not context
-constexpr int kUsualPasses = 2;          // the first passes of a bucket say what is usual there
-constexpr double kDrift = 0.1;         // share of its usual time that a bucket drifts by, at least
-constexpr double kDriftInNoise = 1.5;  // times what passes mostly are off by, if that is more
-constexpr double kNoiseStep = 1.0 / 32;
-constexpr double kUsualStep = 0.05;  // of the running mean of what is usual
-constexpr double kFreshAge = 256;    // passes of others after which a knot starts to be doubted
+constexpr double kFreshAge = 256;        // passes of others after which a knot starts to be doubted
 constexpr double kForgetting = 1.0 / 8192;  // doubt per pass that a knot was not seen
 constexpr int kSurePasses = 3;              // after which a bucket is taken at its word,
 constexpr double kSureAge = 160;            // for so many passes of others
@@ -59,7 +53,7 @@ int CostCurve::num_observed(int num_rows) const {
 }
 
 int64_t CostCurve::age(int num_rows) const {
-  return num_observed_ - buckets_[BucketOf(num_rows)].seen_at();
+  return num_observed_ - buckets_[BucketOf(num_rows)].seen_at;
 }
 
 void CostCurve::Seed(int num_rows, int64_t num_context, double seconds) {
@@ -72,13 +66,12 @@ void CostCurve::Seed(int num_rows, int64_t num_context, double seconds) {
   RebuildKnots();
 }
 
-double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
+void CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
   Bucket& bucket = buckets_[BucketOf(num_rows)];
   const auto context = static_cast<double>(num_context);
   ++num_observed_;
-  ++bucket.num_observed;
-  bucket.last[bucket.latest()] = seconds;
-  bucket.last_at[bucket.latest()] = num_observed_;
+  bucket.seen_at = num_observed_;
+  bucket.last[static_cast<size_t>(bucket.num_observed++ % kNumLast)] = seconds;
   if (bucket.num_observed == 1) {
     if (bucket.is_seeded) {
       const double off = std::min(std::abs(1 - seconds / bucket.seconds), kMaxDoubt);
@@ -89,7 +82,6 @@ double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
     bucket.seconds = seconds;
   } else {
     LearnContext(bucket, num_context, seconds);
-    noise_ += kNoiseStep * (std::min(std::abs(seconds / bucket.seconds - 1), 1.0) - noise_);
     const double typical = Median(bucket.last, std::min(bucket.num_observed, kNumLast));
     const double change = std::abs(typical - bucket.seconds) / bucket.seconds;
     const double step = std::clamp(kStepPerChange * change,
@@ -98,71 +90,7 @@ double CostCurve::Observe(int num_rows, int64_t num_context, double seconds) {
     bucket.context += step * (context - bucket.context);
     bucket.seconds += step * (typical - bucket.seconds);
   }
-  const Change change = DriftOf(bucket);
-  if (change.factor != 1) ScaleOthers(change, &bucket);
   RebuildKnots();
-  return change.factor;
-}
-
-// The machine changed where four of a bucket's last five passes say so (spikes are not that many)
-// and those seen meanwhile do not say otherwise. Small changes of one bucket are its own.
-CostCurve::Change CostCurve::DriftOf(Bucket& bucket) const {
-  if (bucket.num_observed <= kUsualPasses) bucket.usual = Median(bucket.last, bucket.num_observed);
-  if (bucket.num_observed < kNumLast) return {};
-  const double typical = Median(bucket.last, kNumLast);
-  const bool is_slower = typical > bucket.usual;
-  const double off = std::max(kDrift, kDriftInNoise * noise_);
-  int num_off = 0;
-  int64_t since = num_observed_;
-  for (size_t i = 0; i < bucket.last.size(); ++i) {
-    const double ratio = bucket.last[i] / bucket.usual;
-    if (is_slower ? ratio <= 1 + off : ratio >= 1 - off) continue;
-    ++num_off;
-    since = std::min(since, bucket.last_at[i]);
-  }
-  if (num_off >= kNumLast - 1) {
-    const Change change = {typical / std::exchange(bucket.usual, typical), since};
-    return IsAlone(bucket, change) ? Change{} : change;
-  }
-  bucket.usual += kUsualStep * (bucket.seconds - bucket.usual);
-  return {};
-}
-
-// Whether a bucket's latest pass is nearer to what is usual there than to what the factor would
-// make of it.
-bool CostCurve::DidStay(const Bucket& bucket, double factor) {
-  const double moved = std::log(bucket.last[bucket.latest()] / bucket.usual) / std::log(factor);
-  return moved < 0.5;
-}
-
-// Most of those seen since the change stayed.
-bool CostCurve::IsAlone(const Bucket& bucket, const Change& change) const {
-  int balance = 0;
-  for (const Bucket& other : buckets_) {
-    if (&other == &bucket || other.num_observed < kNumLast || other.seen_at() < change.since)
-      continue;
-    balance += DidStay(other, change.factor) ? -1 : 1;
-  }
-  return balance < 0;
-}
-
-void CostCurve::Scale(double factor) {
-  ScaleOthers({factor, num_observed_ + 1}, nullptr);
-  RebuildKnots();
-}
-
-void CostCurve::ScaleOthers(const Change& change, const Bucket* bucket) {
-  for (Bucket& other : buckets_) {
-    if (&other == bucket) continue;
-    const bool is_seen = other.seen_at() >= change.since;
-    if (is_seen && DidStay(other, change.factor)) continue;
-    // Whoever was seen often since the change has moved already.
-    const double moved = other.usual > 0 ? std::log(other.seconds / other.usual) : 0;
-    other.usual *= change.factor;
-    if (std::abs(moved - std::log(change.factor)) < std::abs(moved)) continue;
-    other.seconds *= change.factor;
-    for (double& seconds : other.last) seconds *= change.factor;
-  }
 }
 
 // Least squares over deviations from the bucket's own means, so that rows play no part.
@@ -184,7 +112,7 @@ void CostCurve::RebuildKnots() {
   for (const Bucket& bucket : buckets_) {
     const bool is_measured = bucket.num_observed > 0;
     if (!is_measured && !bucket.is_seeded) continue;
-    const auto age = static_cast<double>(num_observed_ - bucket.seen_at());
+    const auto age = static_cast<double>(num_observed_ - bucket.seen_at);
     const double doubt =
         is_measured ? std::clamp(kForgetting * (age - kFreshAge), 0.0, kMaxForgotten) : doubt_;
     const double seconds =

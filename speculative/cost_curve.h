@@ -14,8 +14,8 @@ namespace runahead {
 // are near each other, towards the roofline (flat, then proportional to rows) where they are far
 // apart.
 //
-// When a well-known knot moves far and those seen meanwhile moved as well, all others move by the
-// same factor: mostly the whole machine got slower or faster.
+// Seconds are those of one and the same machine: CostModel takes out what it is slower or faster by
+// for the moment, or for good.
 //
 // Until a row count was measured while serving it is believed to be cheaper than the start-up
 // measurement says, by as much as such measurements were off where both are known, and so is one
@@ -24,10 +24,7 @@ namespace runahead {
 class CostCurve {
  public:
   void Seed(int num_rows, int64_t num_context, double seconds);
-  // Returns the factor by which the machine seems to have changed, mostly 1.
-  double Observe(int num_rows, int64_t num_context, double seconds);
-  // All of it, as another curve of the same machine moved while this one was not observed.
-  void Scale(double factor);
+  void Observe(int num_rows, int64_t num_context, double seconds);
 
   bool empty() const { return num_knots_ == 0; }
   double At(int num_rows, int64_t num_context) const;
@@ -48,18 +45,9 @@ class CostCurve {
     double context = 0;  // mean
     double seconds = 0;  // mean
     std::array<double, kNumLast> last = {};
-    std::array<int64_t, kNumLast> last_at = {};  // in observations of the whole curve
+    int64_t seen_at = 0;  // in observations of the whole curve; 0: never
     int num_observed = 0;
     bool is_seeded = false;
-    double usual = 0;  // seconds, as they were when the other buckets last moved along
-
-    size_t latest() const { return static_cast<size_t>((num_observed + kNumLast - 1) % kNumLast); }
-    int64_t seen_at() const { return last_at[latest()]; }  // 0: never
-  };
-  // Of the whole machine.
-  struct Change {
-    double factor = 1;
-    int64_t since = 0;  // the first pass that met it
   };
   struct Knot {
     double rows = 0;
@@ -70,11 +58,7 @@ class CostCurve {
 
   static size_t BucketOf(int num_rows);
   void LearnContext(const Bucket& bucket, int64_t num_context, double seconds);
-  Change DriftOf(Bucket& bucket) const;
-  bool IsAlone(const Bucket& bucket, const Change& change) const;
-  static bool DidStay(const Bucket& bucket, double factor);
   void RebuildKnots();
-  void ScaleOthers(const Change& change, const Bucket* bucket);
 
   std::array<Bucket, kNumBuckets> buckets_ = {};
   std::array<Knot, kNumBuckets> knots_ = {};  // of the buckets that know something, rows ascending
@@ -82,7 +66,6 @@ class CostCurve {
   int64_t num_observed_ = 0;
   double doubt_ = kFirstDoubt;
   int num_compared_ = 0;         // start-up measurements that were checked while serving
-  double noise_ = 0;             // running mean of what passes are off by, a share of their mean
   double context_seconds_ = 0;   // g
   double context_products_ = 0;  // decayed sum of context x seconds, as deviations from the mean
   double context_squares_ = 0;   // decayed sum of context squared, likewise

@@ -3,10 +3,19 @@
 namespace runahead {
 namespace {
 
-constexpr int kUnseenSteps =
-    8;  // without a draft pass, before the draft model is thought to move along
+constexpr int kKnownPasses = 3;  // after which a curve says what a pass mostly takes
 
 }  // namespace
+
+// What the weather adds is no part of what so many rows cost, and would make those dear that
+// happened to be run in it.
+void CostModel::Observe(CostCurve& curve, int num_rows, int64_t num_context, Duration time) {
+  if (curve.num_observed(num_rows) >= kKnownPasses) {
+    const double usual = curve.At(num_rows, num_context);
+    if (usual > 0) weather_.Observe(Seconds(time) / usual);
+  }
+  curve.Observe(num_rows, num_context, Seconds(time) / weather_.factor());
+}
 
 void CostModel::SeedTarget(int num_rows, int64_t num_context, Duration time) {
   target_.Seed(num_rows, num_context, Seconds(time));
@@ -16,17 +25,12 @@ void CostModel::SeedDraft(int num_rows, int64_t num_context, Duration time) {
   draft_.Seed(num_rows, num_context, Seconds(time));
 }
 
-double CostModel::ObserveTarget(int num_rows, int64_t num_context, Duration time) {
-  if (num_rows == 0) return 1;
-  const double moved = target_.Observe(num_rows, num_context, Seconds(time));
-  if (++num_since_draft_ > kUnseenSteps && moved != 1) draft_.Scale(moved);
-  return moved;
+void CostModel::ObserveTarget(int num_rows, int64_t num_context, Duration time) {
+  if (num_rows > 0) Observe(target_, num_rows, num_context, time);
 }
 
 void CostModel::ObserveDraft(const DraftPass& pass) {
-  if (pass.num_rows == 0) return;
-  draft_.Observe(pass.num_rows, pass.num_context, Seconds(pass.time));
-  num_since_draft_ = 0;
+  if (pass.num_rows > 0) Observe(draft_, pass.num_rows, pass.num_context, pass.time);
 }
 
 double CostModel::TargetRowSeconds(int num_rows, int64_t num_context) const {
@@ -36,8 +40,8 @@ double CostModel::TargetRowSeconds(int num_rows, int64_t num_context) const {
 }
 
 double CostModel::DraftSeconds(int num_rows, int64_t num_context) const {
-  if (knows_draft()) return draft_.At(num_rows, num_context);
-  return kUnknownDraftShare * target_.At(num_rows, num_context);
+  if (!knows_draft()) return kUnknownDraftShare * TargetSeconds(num_rows, num_context);
+  return weather_.factor() * draft_.At(num_rows, num_context);
 }
 
 }  // namespace runahead

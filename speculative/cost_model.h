@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "speculative/cost_curve.h"
+#include "speculative/weather.h"
 
 namespace runahead {
 
@@ -19,22 +20,22 @@ struct DraftPass {
   bool is_catch_up = false;  // no draft came of it
 };
 
-// time = f(rows) + g * context, f a table over row counts with interpolation between those
-// measured, each entry a robust running mean (single spikes do not move it); monotone in rows
-// where little is known. The same for target and draft model.
+// time = weather * (f(rows) + g * context): f a table over row counts with interpolation between
+// those measured, each entry a robust running mean (single spikes do not move it), monotone in rows
+// where little is known; one for the target and one for the draft model, who share the weather.
 class CostModel {
  public:
   // Start-up measurements, so that the first decision is not blind; may be none.
   void SeedTarget(int num_rows, int64_t num_context, Duration time);
   void SeedDraft(int num_rows, int64_t num_context, Duration time);
 
-  // Returns the factor by which the machine seems to have changed, mostly 1.
-  double ObserveTarget(int num_rows, int64_t num_context, Duration time);
+  void ObserveTarget(int num_rows, int64_t num_context, Duration time);
   void ObserveDraft(const DraftPass& pass);
 
-  // Seconds. Of a draft model that was never measured, a share of the target's.
+  // Seconds, in the weather of the moment. Of a draft model that was never measured, a share of
+  // the target's.
   double TargetSeconds(int num_rows, int64_t num_context) const {
-    return target_.At(num_rows, num_context);
+    return weather_.factor() * target_.At(num_rows, num_context);
   }
   // Of one row more of the target beyond kManyRows. There costs are known by eighths of an octave,
   // which says nothing of a few rows: this is the slope over the octave below.
@@ -50,9 +51,11 @@ class CostModel {
   static constexpr int kManyRows = 64;
 
  private:
+  void Observe(CostCurve& curve, int num_rows, int64_t num_context, Duration time);
+
   CostCurve target_;
   CostCurve draft_;
-  int num_since_draft_ = 0;  // passes of the target since the draft model's last
+  Weather weather_;
 };
 
 }  // namespace runahead

@@ -132,7 +132,7 @@ void DraftPolicy::Grant(const PolicySequence& sequence, DraftChoice& choice) {
 }
 
 // Before anything is drafted a step without drafts must have been measured at about this batch, and
-// now and then again; sooner where costs seem to have changed.
+// now and then again.
 bool DraftPolicy::WantsPlainStep(const PolicyStep& step) {
   if (step.num_other_rows > 0) return false;
   const int rows = static_cast<int>(step.sequences.size()) + num_fixed_rows_;
@@ -147,7 +147,7 @@ bool DraftPolicy::WantsPlainStep(const PolicyStep& step) {
   }
   if (!is_known) return true;
   const int most = price_ratio_ < kClearlyCheaper ? kMaxClearPlainAge : kMaxPlainAge;
-  if (plain_budget_ < 1 || (age <= most && num_suspect_ == 0)) return false;
+  if (plain_budget_ < 1 || age <= most) return false;
   plain_budget_ -= 1;
   return true;
 }

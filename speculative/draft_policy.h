@@ -126,7 +126,7 @@ class DraftPolicy {
   void NoteGain(double took, double saved);
   PassSeconds PassSecondsOf(const StepOutcome& outcome, double share) const;
   void NoteAcceptance(const StepOutcome& outcome);
-  void NoteCosts(const StepOutcome& outcome);
+  void NoteDraftCosts(const StepOutcome& outcome);
 
   CostModel costs_;
   DraftLedger ledger_;
@@ -150,8 +150,6 @@ class DraftPolicy {
   bool was_on_ = false;         // the last decision drafted because it pays
   bool has_caught_up_ = false;  // the first catching up, which nothing was known for, was spent
   double plain_budget_ = 0;     // steps without drafts, only to measure them
-  int num_suspect_ = 0;         // such steps wanted, because costs changed
-  int num_off_ = 0;             // speculative steps in a row that took unexpectedly long or short
   int probe_interval_ = 0;
   int num_since_probe_ = 0;  // steps
   size_t probe_turn_ = 0;

@@ -10,8 +10,7 @@ namespace {
 constexpr double kSurprising = 0.25;  // rate below which an accepted draft is a surprise
 constexpr int kKnownPasses = 4;       // passes after which a prediction is taken at its word
 constexpr double kMostSurprise = 2;  // times a prediction; a pass that takes longer was interrupted
-constexpr double kUnexpected = 0.13;       // off a prediction by more: the machine may have changed
-constexpr double kCandourStep = 1.0 / 64;  // of the running means of what was promised and came
+constexpr double kCandourStep = 1.0 / 64;   // of the running means of what was promised and came
 constexpr double kForgiveness = 1.0 / 128;  // a step without drafts
 constexpr double kLeastCandour = 0.7;
 constexpr int kLastProbeInterval = 2048;
@@ -20,8 +19,9 @@ constexpr int kLastProbeInterval = 2048;
 
 void DraftPolicy::Observe(const StepOutcome& outcome) {
   NoteAcceptance(outcome);
+  NoteDraftCosts(outcome);  // first: they tell what weather the target's pass met
   if (!outcome.sequences.empty()) Book(outcome);
-  NoteCosts(outcome);
+  costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
 }
 
 void DraftPolicy::NoteAcceptance(const StepOutcome& outcome) {
@@ -73,12 +73,12 @@ void DraftPolicy::Book(const StepOutcome& outcome) {
     candour_ = took_ > 0 ? std::clamp(saved_ / took_, kLeastCandour, 1.0) : 1;
     ledger_.BookPlain(has_prefill || num_fixed > 0 ? plain : seconds, num_sequences);
     if (others > 0) ledger_.BookSpeculative(others, 0, num_sequences);
-    if (!has_prefill && num_suspect_ > 0) --num_suspect_;
     return;
   }
   // What makes this very step slow or fast (another process, the clock rate) would have done the
   // same to one without drafts; only where a prediction is well founded can that be told apart from
-  // drafts that cost more than was thought. Where it is not, a step is at least not taken for many.
+  // drafts that cost more than was thought. Where it is not, the predictions have what weather the
+  // draft model's passes met, and a step is at least not taken for many.
   const double predicted = costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
   const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownPasses;
   const double weather =
@@ -126,28 +126,7 @@ DraftPolicy::PassSeconds DraftPolicy::PassSecondsOf(const StepOutcome& outcome,
   return sum;
 }
 
-void DraftPolicy::NoteCosts(const StepOutcome& outcome) {
-  const bool is_known = costs_.target().num_observed(outcome.num_rows) >= kKnownPasses;
-  if (is_known) {
-    const double ratio =
-        Seconds(outcome.target) / costs_.TargetSeconds(outcome.num_rows, outcome.num_context);
-    if (ratio > 1 + kUnexpected) {
-      num_off_ = std::max(num_off_, 0) + 1;
-    } else if (ratio < 1 - kUnexpected) {
-      num_off_ = std::min(num_off_, 0) - 1;
-    } else {
-      num_off_ = 0;
-    }
-    if (std::abs(num_off_) >= 2) {
-      num_suspect_ = 3;
-      num_off_ = 0;
-    } else if (num_off_ != 0 && outcome.passes.empty() && was_on_) {
-      num_suspect_ = std::max(num_suspect_, 2);  // one that came only to be measured
-    }
-  }
-  const double moved = costs_.ObserveTarget(outcome.num_rows, outcome.num_context, outcome.target);
-  // What a step without drafts takes is then only inferred.
-  if (moved != 1) num_suspect_ = std::max(num_suspect_, 2);
+void DraftPolicy::NoteDraftCosts(const StepOutcome& outcome) {
   for (const DraftPass& pass : outcome.passes) {
     costs_.ObserveDraft(pass);
     if (pass.is_catch_up || pass.num_rows > 3 * pass.num_sequences + kSmallGap)

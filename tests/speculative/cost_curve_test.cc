@@ -80,56 +80,6 @@ TEST(CostCurve, KeepsTheUncertainBetweenTheCertain) {
   EXPECT_DOUBLE_EQ(curve.At(6, 0), 1.5);
 }
 
-TEST(CostCurve, MovesAllWhenTheMachineChanges) {
-  CostCurve curve;
-  Observe(curve, 2, 1.0, 10);
-  Observe(curve, 8, 1.2, 10);
-  Observe(curve, 2, 2.0, 8);
-  EXPECT_NEAR(curve.At(2, 0), 2.0, 0.1);
-  EXPECT_NEAR(curve.At(8, 0), 2.4, 0.15);
-  Observe(curve, 2, 1.0, 8);
-  EXPECT_NEAR(curve.At(8, 0), 1.2, 0.1);
-}
-
-// Its first passes took twice as long, as others ran beside; 16 rows, seen in between, did not.
-TEST(CostCurve, MovesNoneThatAreSeenAndStayed) {
-  CostCurve curve;
-  Observe(curve, 16, 2.0, 10);
-  Observe(curve, 8, 2.0, 5);
-  for (int i = 0; i < 10; ++i) {
-    Observe(curve, 8, 1.0);
-    Observe(curve, 16, 2.0);
-  }
-  EXPECT_NEAR(curve.At(8, 0), 1.0, 0.05);
-  EXPECT_NEAR(curve.At(16, 0), 2.0, 0.01);
-}
-
-// Neither those that nobody saw, where what was seen stayed as it was.
-TEST(CostCurve, MovesNoneWhereOthersSayNothingChanged) {
-  CostCurve curve;
-  Observe(curve, 32, 4.0, 10);
-  Observe(curve, 16, 2.0, 10);
-  Observe(curve, 8, 2.0, 5);
-  for (int i = 0; i < 10; ++i) {
-    Observe(curve, 16, 2.0);
-    Observe(curve, 8, 1.0);
-  }
-  EXPECT_NEAR(curve.At(32, 0), 4.0, 0.01);
-}
-
-// A whole machine that got slower, met by two row counts in turn: the third moves once.
-TEST(CostCurve, MovesTheUnseenOnceThoughTwoMetTheChange) {
-  CostCurve curve;
-  for (const int rows : {8, 16, 32}) Observe(curve, rows, rows / 8.0, 10);
-  for (int i = 0; i < 10; ++i) {
-    Observe(curve, 8, 1.5);
-    Observe(curve, 16, 3.0);
-  }
-  EXPECT_NEAR(curve.At(8, 0), 1.5, 0.1);
-  EXPECT_NEAR(curve.At(16, 0), 3.0, 0.2);
-  EXPECT_NEAR(curve.At(32, 0), 6.0, 0.4);
-}
-
 // A busy machine: passes a quarter longer or shorter than others of their rows, and every tenth
 // thrice as long.
 TEST(CostCurve, StaysNearTheMedianInHeavyNoise) {

@@ -58,7 +58,7 @@ class DraftPlannerTest : public ::testing::Test {
 TEST_F(DraftPlannerTest, FindsTheBestDepthOfOneSequence) {
   for (const float rate : {0.05F, 0.3F, 0.5F, 0.7F, 0.9F, 0.99F}) {
     const DraftSource source = Source(rate, true);
-    std::vector<double> rates = {1};
+    std::vector<double> rates = {1 / costs_.TargetSeconds(1, 0)};
     double tokens = 1;
     for (int k = 1; k <= kMaxDrafts; ++k) {
       tokens += static_cast<double>(source.survival[static_cast<size_t>(k) - 1]);
@@ -66,8 +66,9 @@ TEST_F(DraftPlannerTest, FindsTheBestDepthOfOneSequence) {
       rates.push_back(tokens / seconds);
     }
     const double most = *std::ranges::max_element(rates);
-    const auto shortest = std::ranges::find_if(
-        rates, [most](double each) { return each == most || (each > 1 && each >= 0.99 * most); });
+    const auto shortest = std::ranges::find_if(rates, [&](double each) {
+      return each == most || (each > rates[0] && each >= 0.99 * most);
+    });
     const DraftPlan plan = Plan({source});
     EXPECT_EQ(num_drafts_[0], shortest - rates.begin()) << rate;
     EXPECT_NEAR(plan.tokens / plan.seconds, *shortest, 1e-6) << rate;

@@ -38,7 +38,8 @@ struct LoadWorld {
   bool has_model = true;
   bool has_ngram = false;
   bool has_prediction = false;
-  double noise = 0;  // standard deviation of what is measured, a share
+  double noise = 0;    // standard deviation of what is measured, a share
+  double weather = 0;  // likewise, of all that is measured for some steps: a neighbour's doing
 };
 
 struct LoadResult {
@@ -76,6 +77,7 @@ class ServedLoad {
  private:
   static constexpr int kMaxStepTokens = 2048;
   static constexpr int kMergedRows = 2;  // ModelDrafter's
+  static constexpr double kWeatherStays = 0.9;
 
   struct Sequence {
     const LoadRequest* request = nullptr;
@@ -109,6 +111,7 @@ class ServedLoad {
 
   double Measured(double seconds) {
     result_.seconds += seconds;
+    seconds *= std::exp(weather_);
     if (world_.noise == 0) return seconds;
     return seconds * std::max(0.7, std::normal_distribution<double>(1, world_.noise)(random_));
   }
@@ -224,7 +227,15 @@ class ServedLoad {
     DraftWithModel();
   }
 
+  // An autoregressive process: what a step met is mostly what the next will meet.
+  void ChangeWeather() {
+    if (world_.weather == 0) return;
+    const double fresh = world_.weather * std::sqrt(1 - kWeatherStays * kWeatherStays);
+    weather_ = kWeatherStays * weather_ + std::normal_distribution<double>(0, fresh)(random_);
+  }
+
   void Step() {
+    ChangeWeather();
     int budget = kMaxStepTokens;
     int num_prefill = 0;
     for (Sequence& sequence : running_) {
@@ -304,6 +315,7 @@ class ServedLoad {
   DraftPolicy& policy_;
   const LoadWorld world_;
   std::mt19937 random_;
+  double weather_ = 0;  // logarithm
   SpeculationParams params_;
   std::span<const LoadRequest> waiting_;
   std::vector<Sequence> running_;

@@ -40,6 +40,7 @@ struct Case {
   bool has_ngram = false;
   double (*target)(int) = SharedCpuSeconds;
   double noise = 0;  // of what is measured
+  double weather = 0;
 };
 
 void PrintTo(const Case& what, std::ostream* out) { *out << what.name; }
@@ -51,6 +52,11 @@ constexpr Case kCases[] = {
     {.name = "narrow_machine", .target = NarrowCpuSeconds},
     {.name = "noisy_narrow_machine", .target = NarrowCpuSeconds, .noise = 0.05},
     {.name = "noisy", .noise = 0.05},
+    {.name = "weather", .noise = 0.05, .weather = 0.2},
+    {.name = "weather_on_a_narrow_machine",
+     .target = NarrowCpuSeconds,
+     .noise = 0.05,
+     .weather = 0.2},
     {.name = "noisy_lookup",
      .copies = 0,
      .prompt = 128,
@@ -97,7 +103,8 @@ class ServedLoadTest : public ::testing::TestWithParam<Case> {
             .batch = batch,
             .has_model = what.has_model,
             .has_ngram = what.has_ngram,
-            .noise = what.noise};
+            .noise = what.noise,
+            .weather = what.weather};
   }
 
   static std::vector<LoadRequest> RequestsOf(const Case& what, int count, unsigned seed) {
