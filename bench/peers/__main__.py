@@ -107,7 +107,8 @@ def measure_steps(args: argparse.Namespace, kind: str, groups: list[str], watch:
     shape = Shape.named(args.shape)
     ours = Runahead(args.binary, shape, kind, args.threads, args.flag)
     engines: list[Engine] = [ours]
-    wanted = {group: [m for m in GROUPS[group] if m.tokens <= shape.context] for group in groups}
+    wanted = {group: [m for m in GROUPS[group]
+                      if m.tokens <= shape.context and (not args.sizes or m.rows in args.sizes)] for group in groups}
     rows = {m: Row(m) for group in groups for m in wanted[group]}
     try:
         engines += [peer.engine(args) for peer in peers_of(args, kind)]
@@ -220,6 +221,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shape", default="llama-3.2-1b", help="a folder of bench/shapes")
     parser.add_argument("--types", type=words, default=["int4"], help="of int4,int8,bf16")
     parser.add_argument("--rows", type=words, default=[*GROUPS, "http"], help=f"of {','.join(GROUPS)},http")
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[],
+                        help="only rows of so many sequences or tokens a step, such as 1 or 1,8,512")
     parser.add_argument("--traffic", type=words, default=list(http_load.TRAFFIC), help="over HTTP")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)

@@ -6,6 +6,7 @@ Every engine runs on its own, waits while another one is measured, and uses as m
 import json
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -128,7 +129,7 @@ class Tools:
 
     def __init__(self, name: str, folder: Path, model: Path, threads: int, flags: ToolFlags):
         self.name = name
-        self._folder, self._model, self._threads, self._flags = folder, model, threads, flags
+        self._folder, self._model, self._threads, self._flags = folder.resolve(), model.resolve(), threads, flags
         self.step_bytes = step_bytes(model)
         self.version = self._version()
 
@@ -155,7 +156,8 @@ class Tools:
 
     def _run(self, tool: str, *flags: str) -> str:
         command = [str(self._folder / tool), "-m", str(self._model), "-t", str(self._threads), *flags]
-        run = subprocess.run(command, capture_output=True, text=True)
+        # Some write a log where they run.
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tempfile.gettempdir())
         if run.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} ended with {run.returncode}:\n{run.stderr[-2000:]}")
         # ik_llama.cpp's table goes to standard error.

@@ -66,7 +66,7 @@ async def _complete(port: int, body: dict) -> Answer:
         status = await reader.readline()
         if b" 200 " not in status:
             raise RuntimeError(f"{status.decode().strip()}: {(await reader.read(2000)).decode(errors='replace')}")
-        times, ended_by = [], None
+        times, ended_by, counted = [], None, 0
         async for line in reader:
             if not line.startswith(b"data: "):
                 continue
@@ -76,11 +76,15 @@ async def _complete(port: int, body: dict) -> Answer:
             if b'"error"' in data:
                 raise RuntimeError(data.decode())
             # The last chunk says why it ended, and may bring nothing.
-            for choice in json.loads(data)["choices"]:
+            chunk = json.loads(data)
+            counted = (chunk.get("usage") or {}).get("completion_tokens", counted)
+            for choice in chunk.get("choices", []):
                 ended_by = choice.get("finish_reason") or ended_by
                 if choice.get("text") or choice.get("finish_reason") is None:
                     times.append(time.perf_counter())
-        if not times or ended_by != "length":
+        # ik_llama.cpp says "stop" where the limit ended it.
+        is_whole = ended_by == "length" or max(counted, len(times)) >= body["max_tokens"]
+        if not times or not is_whole:
             raise RuntimeError(f"a stream of {len(times)} chunks ended by {ended_by!r}, not by its length")
         return Answer(times[0] - start, tuple(b - a for a, b in zip(times, times[1:])))
     finally:
@@ -99,7 +103,8 @@ async def _all(port: int, bodies: list[dict], streams: int) -> list[Answer]:
 
 def run(port: int, traffic: Traffic, takes_ids: bool, seed: int) -> Outcome:
     bodies = [{"model": "model", "prompt": prompt, "max_tokens": traffic.output, "temperature": 0, "stream": True,
-               "ignore_eos": True} for prompt in prompts(traffic, takes_ids, seed)]
+               "stream_options": {"include_usage": True}, "ignore_eos": True}
+              for prompt in prompts(traffic, takes_ids, seed)]
     start = time.perf_counter()
     answers = asyncio.run(_all(port, bodies, traffic.streams))
     seconds = time.perf_counter() - start

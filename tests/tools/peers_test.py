@@ -3,6 +3,7 @@
 python -m pytest tests/tools/peers_test.py
 """
 
+import asyncio
 import json
 import pathlib
 import struct
@@ -180,3 +181,29 @@ def test_our_server_gets_a_name_for_every_id(tmp_path):
     vocabulary = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["vocab"]
     assert sorted(vocabulary.values()) == list(range(shape.vocab))
     assert json.loads((tmp_path / "config.json").read_text())["hidden_size"] == shape.hidden
+
+
+@pytest.mark.parametrize(("reason", "counted", "is_whole"),
+                         [("length", 4, True), ("stop", 4, True), ("stop", 3, False), (None, 0, False)])
+def test_an_answer_is_whole_when_its_limit_ended_it(reason, counted, is_whole):
+    """ik_llama.cpp says "stop" at the limit as well; a short one must not count as fast."""
+    async def answer(reader, writer):
+        await reader.readuntil(b"}")
+        chunks = [{"choices": [{"text": "a", "finish_reason": None}]},
+                  {"choices": [{"text": "b", "finish_reason": reason}]},
+                  {"choices": [], "usage": {"completion_tokens": counted}}]
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"".join(b"data: %s\n\n" % json.dumps(c).encode() for c in chunks)
+                     + b"data: [DONE]\n\n")
+        writer.close()
+
+    async def ask():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await http_load._complete(port, {"prompt": "p", "max_tokens": 4})
+
+    if is_whole:
+        assert len(asyncio.run(ask()).gaps) == 1
+    else:
+        with pytest.raises(RuntimeError, match="a stream of 2 chunks"):
+            asyncio.run(ask())
