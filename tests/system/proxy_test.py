@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import httpx
 import pytest
@@ -34,6 +35,17 @@ class ReturnedServer(ServerProcess):
         super().__init__()
         for flag, port in (("--http-port", gone.http_port), ("--grpc-port", gone.grpc_port)):
             self._command[self._command.index(flag) + 1] = str(port)
+
+    def __enter__(self) -> "ReturnedServer":
+        # A port of this range may be some connection's own by now, and stays so for a minute after its end.
+        end = time.monotonic() + 120
+        while True:
+            try:
+                return super().__enter__()
+            except RuntimeError as error:
+                if "in use" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(1)
 
 
 class Proxy:
