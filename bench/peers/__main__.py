@@ -230,6 +230,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="all values of all rounds")
     parser.add_argument("--force", action="store_true", help="measure on a busy machine too")
     args = parser.parse_args()
+    for name in ("peers", "llama", "ik", "binary"):
+        if (path := getattr(args, name)) is not None:
+            setattr(args, name, path.resolve())
     for name, known in (("types", GGUF_TYPES), ("rows", [*GROUPS, "http"]), ("traffic", http_load.TRAFFIC)):
         unknown = set(getattr(args, name)) - set(known)
         if unknown:

@@ -129,7 +129,7 @@ class Tools:
 
     def __init__(self, name: str, folder: Path, model: Path, threads: int, flags: ToolFlags):
         self.name = name
-        self._folder, self._model, self._threads, self._flags = folder.resolve(), model.resolve(), threads, flags
+        self._folder, self._model, self._threads, self._flags = folder, model, threads, flags
         self.step_bytes = step_bytes(model)
         self.version = self._version()
 

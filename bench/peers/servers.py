@@ -30,7 +30,9 @@ class Server:
     def __init__(self, name: str, command: list[str], port: int, ready_path: str):
         self.name, self.port = name, port
         self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT)
+        # Some write a log where they run.
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT,
+                                         cwd=tempfile.gettempdir())
         deadline = time.monotonic() + 600
         while not self._answers(ready_path):
             if self._process.poll() is not None or time.monotonic() > deadline:
