@@ -71,15 +71,16 @@ def model_file(args: argparse.Namespace, gguf_type: str) -> Path:
 
 
 def peers_of(args: argparse.Namespace, kind: str) -> list[Peer]:
-    model = model_file(args, GGUF_TYPES[kind])
-    peers = [Peer("llama.cpp", model, None, ToolFlags())]
+    """The peers asked for; a model only they want is not made for others."""
+    kinds = [("llama.cpp", GGUF_TYPES[kind], None, ToolFlags())]
     if args.llama:
-        peers.append(Peer("llama.cpp tools", model, args.llama, ToolFlags()))
+        kinds.append(("llama.cpp tools", GGUF_TYPES[kind], args.llama, ToolFlags()))
     if args.ik:
-        peers.append(Peer("ik repacked", model, args.ik, IK_REPACKED))
+        kinds.append(("ik repacked", GGUF_TYPES[kind], args.ik, IK_REPACKED))
         if kind == "int4":
-            peers.append(Peer("ik IQ4_KS", model_file(args, "IQ4_KS"), args.ik, IK_AS_IT_IS))
-    return [peer for peer in peers if not args.engines or peer.name in args.engines]
+            kinds.append(("ik IQ4_KS", "IQ4_KS", args.ik, IK_AS_IT_IS))
+    return [Peer(name, model_file(args, gguf_type), folder, flags) for name, gguf_type, folder, flags in kinds
+            if not args.engines or name in args.engines]
 
 
 class Clockwatch:
