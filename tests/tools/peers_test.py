@@ -3,6 +3,7 @@
 python -m pytest tests/tools/peers_test.py
 """
 
+import argparse
 import asyncio
 import json
 import pathlib
@@ -17,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bench.peers import gguf_header, gguf_model, http_load, report  # noqa: E402
-from bench.peers.__main__ import turned  # noqa: E402
+from bench.peers.__main__ import peers_of, turned  # noqa: E402
 from bench.peers.engines import read_batched_bench, read_llama_bench  # noqa: E402
 from bench.peers.measurement import Measurement  # noqa: E402
 from bench.peers.report import Row, Spread, Weights  # noqa: E402
@@ -69,6 +70,17 @@ def test_batch_one_per_byte_takes_smaller_weights_into_account():
 
 def test_everyone_goes_first_once():
     assert [turned(["a", "b", "c"], i)[0] for i in range(4)] == ["a", "b", "c", "a"]
+
+
+def test_a_model_is_made_for_engines_asked_for_alone(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "shape-Q4_0.gguf").touch()  # IQ4_KS is not there: making it would need the tools
+    args = argparse.Namespace(peers=tmp_path, shape="shape", llama=None, ik=tmp_path / "ik",
+                              engines=["llama.cpp", "ik repacked"])
+    assert [peer.name for peer in peers_of(args, "int4")] == ["llama.cpp", "ik repacked"]
+    args.ik, args.engines = None, []
+    assert [peer.name for peer in peers_of(args, "int4")] == ["llama.cpp"]
 
 
 def test_reads_the_tools_tables():
