@@ -32,6 +32,7 @@ constexpr int kBlock = 16;
 constexpr int kWidth = kHeads * kHeadDim;
 constexpr int kQkv = (kHeads + 2 * kKvHeads) * kHeadDim;
 constexpr int kPoolBlocks = 8192;  // more than four times a last-level cache of 32 MiB in INT8
+constexpr int kCachedBlocks = 16;
 
 struct Flags {
   int num_threads = cpu::DefaultNumThreads();
@@ -103,10 +104,10 @@ class Step {
     return 4.0 * kWidth * static_cast<double>(num_rows()) * (context_ - (rows_ - 1) / 2.0);
   }
 
-  // Seconds of one op over blocks from `first` on.
-  double Run(Backend& backend, const KvLayerView& cache, int64_t first) {
+  // Seconds of one op over blocks from `first` on, of the pool's first `pool_blocks`.
+  double Run(Backend& backend, const KvLayerView& cache, int64_t first, int64_t pool_blocks) {
     for (int64_t b = 0; b < num_blocks(); ++b) {
-      tables_[static_cast<size_t>(b)] = static_cast<int32_t>((first + b) % kPoolBlocks);
+      tables_[static_cast<size_t>(b)] = static_cast<int32_t>((first + b) % pool_blocks);
     }
     BatchShape shape;
     shape.row_offsets = offsets_;
@@ -157,10 +158,12 @@ class Pool {
   int64_t block_bytes() const { return 2 * cache_.k.RowElements() * DTypeBytes(dtype_); }
   // Seconds over the next blocks of the pool.
   double Run(Step& step) {
-    const double seconds = step.Run(backend_, cache_, next_);
+    const double seconds = step.Run(backend_, cache_, next_, kPoolBlocks);
     next_ = (next_ + step.num_blocks()) % kPoolBlocks;
     return seconds;
   }
+  // The same over a few blocks again and again, which stay in a core's own caches.
+  double RunCached(Step& step) { return step.Run(backend_, cache_, 0, kCachedBlocks); }
 
  private:
   // Stores 256 blocks of tokens and copies them over the rest.
@@ -251,30 +254,37 @@ void Ops(const Flags& flags, Backend& backend, const std::vector<Pool*>& pools) 
 }
 
 // What a decode of all layers takes at 4096 tokens more than at 128, over the time of reading what
-// is more.
+// is more; and the same from the cache, where arithmetic alone is left.
 void Growth(const Flags& flags, Backend& backend, const std::vector<Pool*>& pools) {
-  std::printf("\n%-6s %12s %12s %12s %10s\n", "cache", "128: us", "4096: us", "added: us",
-              "of reading");
+  std::printf("\n%-6s %12s %12s %12s %10s %10s\n", "cache", "128: us", "4096: us", "added: us",
+              "of reading", "cached");
   Step shorter(backend, 1, 1, 128);
   Step longer(backend, 1, 1, 4096);
   for (Pool* pool : pools) {
     std::vector<double> at_shorter;
     std::vector<double> at_longer;
     std::vector<double> ratios;
+    std::vector<double> cached_ratios;
     for (int round = 0; round < flags.num_rounds; ++round) {
       const double bandwidth = MeasureReadBandwidth(flags.num_threads, 1);
       double seconds[2] = {};
+      double cached = 0;
       for (int layer = 0; layer < kLayers; ++layer) seconds[0] += pool->Run(shorter);
       for (int layer = 0; layer < kLayers; ++layer) seconds[1] += pool->Run(longer);
+      for (int layer = 0; layer < kLayers; ++layer) {
+        cached += pool->RunCached(longer) - pool->RunCached(shorter);
+      }
       const auto added = static_cast<double>((longer.num_blocks() - shorter.num_blocks()) *
                                              pool->block_bytes() * kLayers);
       at_shorter.push_back(seconds[0]);
       at_longer.push_back(seconds[1]);
       ratios.push_back((seconds[1] - seconds[0]) / (added / bandwidth));
+      cached_ratios.push_back(cached / (added / bandwidth));
     }
-    std::printf("%-6s %12.1f %12.1f %12.1f %10.2f\n", std::string(DTypeName(pool->dtype())).c_str(),
-                Median(at_shorter) * 1e6, Median(at_longer) * 1e6,
-                (Median(at_longer) - Median(at_shorter)) * 1e6, Median(ratios));
+    std::printf("%-6s %12.1f %12.1f %12.1f %10.2f %10.2f\n",
+                std::string(DTypeName(pool->dtype())).c_str(), Median(at_shorter) * 1e6,
+                Median(at_longer) * 1e6, (Median(at_longer) - Median(at_shorter)) * 1e6,
+                Median(ratios), Median(cached_ratios));
   }
 }
 
