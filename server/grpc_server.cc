@@ -1,9 +1,11 @@
 #include "server/grpc_server.h"
 
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <utility>
 
+#include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -224,6 +226,7 @@ struct GrpcServer::State {
   std::unique_ptr<InferenceService> service;
   std::unique_ptr<grpc::Server> server;
   int port = 0;
+  std::future<void> drained;  // valid once draining
 };
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options,
@@ -266,9 +269,21 @@ void GrpcServer::SetServing(bool serving) {
   health->SetServingStatus(v1::InferenceService::service_full_name(), serving);
 }
 
+void GrpcServer::StartDraining() {
+  SetServing(false);
+  // Waits for all calls, those who watch health among them; Shutdown() ends what does not end.
+  state_->drained = std::async(std::launch::async, [server = state_->server.get()] {
+    server->Shutdown();
+    server->Wait();
+  });
+}
+
 void GrpcServer::Shutdown(std::chrono::system_clock::time_point deadline) {
-  state_->server->Shutdown(deadline);
-  state_->server->Wait();
+  if (!state_->drained.valid()) StartDraining();
+  if (state_->drained.wait_until(deadline) != std::future_status::ready) {
+    grpc_server_cancel_all_calls(state_->server->c_server());
+    state_->drained.wait();
+  }
 }
 
 }  // namespace runahead

@@ -36,14 +36,18 @@ class GrpcServer {
 
   int port() const;
 
-  // What the health service answers for "" and for the service's name.
-  void SetServing(bool serving);
+  // Tells those who watch health, and turns new calls and connections away, so that balancers go
+  // elsewhere instead of handing a door that says no all that others are too busy for. Running
+  // calls go on.
+  void StartDraining();
 
-  // Refuses new calls, lets running ones finish until `deadline`, then cancels them. Blocks.
+  // Lets running calls finish until `deadline`, then cancels them. Blocks.
   void Shutdown(std::chrono::system_clock::time_point deadline);
 
  private:
   struct State;
+  // What the health service answers for "" and for the service's name.
+  void SetServing(bool serving);
   explicit GrpcServer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -141,7 +141,7 @@ Status ServeUntilDone(Engine& engine, Doors doors, const ShutdownSignal& signal,
   if (was_asked) {
     logger.Log(LogLevel::kInfo, "Draining: new requests are refused; again to stop at once.");
     doors.http.StartDraining();
-    if (doors.grpc != nullptr) doors.grpc->SetServing(false);
+    if (doors.grpc != nullptr) doors.grpc->StartDraining();
     engine.Drain(clock.Now() + drain_timeout);
     ShutdownSignal::Cause cause = signal.WaitFor(drain_timeout + kLastWrites);
     if (cause == ShutdownSignal::Cause::kAsked) {

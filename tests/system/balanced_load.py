@@ -14,10 +14,11 @@ PROMPTS = [f"{start} {thing}" for start in ("Once upon a time there was a", "Tel
 TOKENS = 48  # of an ordinary answer
 STREAM_TOKENS = 120  # long enough that a server dies with streams half sent
 
-# What a gRPC client should be set to: a server that drains says UNAVAILABLE before it says anything else.
+# What a gRPC client should be set to: a server that begins to drain says UNAVAILABLE before it says anything else, and
+# CANCELLED to a call that was on its way.
 GRPC_OPTIONS = [("grpc.enable_retries", 1), ("grpc.service_config", json.dumps({"methodConfig": [{
     "name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "0.5s",
-                                  "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}))]
+                                  "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]}))]
 
 
 def completion(prompt: str, **more) -> dict:

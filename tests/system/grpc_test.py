@@ -1,5 +1,7 @@
 """The gRPC door, spoken to with grpcio, and side by side with HTTP: same tokens, usage, errors and metrics."""
 
+import signal
+import socket
 import threading
 
 import grpc
@@ -276,3 +278,42 @@ def test_sigterm_finishes_streams_and_exits_0(api, endless_model):
     assert code == [0]
     assert rest[3].completion_tokens == 1000
     assert len(first.tokens) + len(rest[1][0]) == 1000
+
+
+def test_a_draining_server_turns_new_calls_away(api, endless_model):
+    """A door that stays open to say no would get all calls of a balancer that looks for the fewest under way."""
+    pb, pb_grpc = api
+    flags = endless_flags("--drain-timeout-ms", "3600000")
+    with ServerProcess(*flags, model=endless_model) as server, grpc.insecure_channel(server.grpc_target) as channel:
+        statuses = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
+        stub = pb_grpc.InferenceServiceStub(channel)
+        stream = stub.Chat(endless_request(pb))
+        next(stream)
+        server.process.send_signal(signal.SIGTERM)
+        assert next(statuses).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        host, port = server.grpc_target.split(":")
+
+        def is_refused() -> bool:
+            try:
+                socket.create_connection((host, int(port)), timeout=5).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+
+        wait_until(is_refused, "closed to new connections")
+        codes = []
+
+        def is_unavailable() -> bool:
+            with pytest.raises(grpc.RpcError) as error:
+                stub.ListModels(pb.ListModelsRequest())
+            codes.append(error.value.code())
+            return codes[-1] == grpc.StatusCode.UNAVAILABLE
+
+        # Until this channel has heard that the server goes, its calls are cancelled.
+        wait_until(is_unavailable, "unavailable")
+        assert set(codes) <= {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
+        next(stream)  # what runs goes on
+        stream.cancel()
+        # The one who watches health holds nobody up.
+        assert server.process.wait(timeout=60) == 0
