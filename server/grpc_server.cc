@@ -5,11 +5,11 @@
 #include <iterator>
 #include <utility>
 
-#include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 
+#include "grpc/grpc.h"
 #include "runahead/v1/inference.grpc.pb.h"
 #include "server/api_keys.h"
 #include "server/grpc_convert.h"
