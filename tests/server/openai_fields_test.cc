@@ -1,12 +1,13 @@
 #include "server/openai_fields.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
 
 #include "gtest/gtest.h"
+
+#include "tests/published_data.h"
 
 namespace runahead {
 namespace {
@@ -48,9 +49,9 @@ bool IsInTable(const std::string& name, OpenAiRoute route) {
 }
 
 TEST(OpenAiFieldsTest, EveryPropertyOfTheOpenApiFileIsInTheTable) {
-  const char* data = std::getenv("RUNAHEAD_TEST_DATA");
-  if (data == nullptr || *data == '\0') GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set";
-  const std::string path = std::string(data) + "/openai/openapi.yaml";
+  const auto data = PublishedData();
+  if (!data) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set";
+  const std::string path = *data / "openai/openapi.yaml";
   size_t num_chat = 0;
   for (const char* schema : {"CreateChatCompletionRequest", "CreateModelResponseProperties",
                              "ModelResponseProperties"}) {

@@ -315,5 +315,5 @@ def test_a_draining_server_turns_new_calls_away(api, endless_model):
         assert set(codes) <= {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
         next(stream)  # what runs goes on
         stream.cancel()
-        # The one who watches health holds nobody up.
+        # Who watches health does not keep the server for the hour that a drain may take.
         assert server.process.wait(timeout=60) == 0

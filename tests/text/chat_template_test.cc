@@ -1,13 +1,13 @@
 // Chat templates against jinja2's own output: tools/golden/chat_templates.py wrote the goldens.
 #include "text/chat_template.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "gtest/gtest.h"
 
+#include "tests/published_data.h"
 #include "tests/source_dir.h"
 
 namespace runahead {
@@ -64,8 +64,8 @@ TEST(ChatTemplateGolden, SnippetsRenderAsJinja2Does) {
 }
 
 TEST(ChatTemplateGolden, PublishedTemplatesRenderAsJinja2Does) {
-  const char* data = std::getenv("RUNAHEAD_TEST_DATA");
-  if (data == nullptr) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set: no published templates here";
+  const auto data = PublishedData();
+  if (!data) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set: no published templates here";
   const Json golden = ReadGolden("published.json");
   ASSERT_GT(golden["results"].size(), 100u);
   for (const Json& one : golden["results"]) {
@@ -75,7 +75,7 @@ TEST(ChatTemplateGolden, PublishedTemplatesRenderAsJinja2Does) {
     Json variables = {{"tools", nullptr}, {"documents", nullptr}, {"add_generation_prompt", true}};
     variables.update(golden["tokens"]);
     variables.update(golden["conversations"][conversation]);
-    const std::string source = ReadFile(std::filesystem::path(data) / "chat_templates" / name);
+    const std::string source = ReadFile(*data / "chat_templates" / name);
     ExpectGolden(one, RenderWith(source, variables, golden["now"]));
   }
 }

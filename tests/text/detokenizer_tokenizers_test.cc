@@ -1,9 +1,9 @@
 // The detokenizer on real tokenizers: what it streams is what they decode.
-#include <cstdlib>
 #include <random>
 
 #include "gtest/gtest.h"
 
+#include "tests/published_data.h"
 #include "tests/source_dir.h"
 #include "text/detokenizer.h"
 #include "text/tokenizer.h"
@@ -59,16 +59,15 @@ TEST(DetokenizerWithTokenizers, TheDemoModels) {
 }
 
 TEST(DetokenizerWithTokenizers, Published) {
-  const char* data = std::getenv("RUNAHEAD_TEST_DATA");
-  if (data == nullptr)
-    GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set: no published tokenizers here";
-  const auto gpt2 = LoadTokenizer(std::string(data) + "/tokenizers/gpt2");
+  const auto data = PublishedData();
+  if (!data) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set: no published tokenizers here";
+  const auto gpt2 = LoadTokenizer(*data / "tokenizers/gpt2");
   ASSERT_TRUE(gpt2.ok()) << gpt2.status().message();
   ExpectTextsToStream(**gpt2);
   ExpectRandomIdsToStream(**gpt2);
   // Invalid runs of byte tokens are where a SentencePiece decoder differs on purpose, so no random
   // ids.
-  const auto llama2 = LoadTokenizer(std::string(data) + "/tokenizers/llama2");
+  const auto llama2 = LoadTokenizer(*data / "tokenizers/llama2");
   ASSERT_TRUE(llama2.ok()) << llama2.status().message();
   ExpectTextsToStream(**llama2);
 }

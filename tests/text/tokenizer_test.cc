@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,6 +11,7 @@
 
 #include "gtest/gtest.h"
 
+#include "tests/published_data.h"
 #include "tests/source_dir.h"
 #include "tests/text/token_golden.h"
 
@@ -21,13 +21,6 @@ namespace {
 std::string ReadFile(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-// The directory of published tokenizers, or nothing where this machine has none.
-std::optional<std::filesystem::path> PublishedTokenizers() {
-  const char* data = std::getenv("RUNAHEAD_TEST_DATA");
-  if (data == nullptr) return {};
-  return std::filesystem::path(data) / "tokenizers";
 }
 
 struct Case {
@@ -55,11 +48,12 @@ std::vector<Case> ReadCases(const std::filesystem::path& directory) {
 }
 
 void ExpectEqualToHuggingFace(const std::string& name) {
-  const auto published = PublishedTokenizers();
-  if (!published) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set";
-  const auto tokenizer = LoadTokenizer(*published / name);
+  const auto data = PublishedData();
+  if (!data) GTEST_SKIP() << "RUNAHEAD_TEST_DATA is not set";
+  const std::filesystem::path directory = *data / "tokenizers" / name;
+  const auto tokenizer = LoadTokenizer(directory);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-  const std::vector<Case> cases = ReadCases(*published / name);
+  const std::vector<Case> cases = ReadCases(directory);
   ASSERT_GE(cases.size(), 40u);
   for (const Case& one : cases) {
     EXPECT_EQ((*tokenizer)->Encode(one.text, {.add_special_tokens = false}), one.ids)
