@@ -138,7 +138,7 @@ class DeviceBench {
 
   int64_t rotate_bytes() const { return int64_t{flags_.is_quick ? 2 : 256} << 20; }
   int count() const { return flags_.is_quick ? 2 : 20; }
-  DType activation() const { return backend_->info().activation_dtype; }
+  DType activation() const { return ActivationDType(backend_->info(), {}); }
 
   Flags flags_;
   std::unique_ptr<Backend> backend_;

@@ -31,7 +31,7 @@ constexpr int64_t KvRowElements(DType dtype, int64_t head_dim) {
 // and values are rounded to nearest even. Magnitudes up to 2^-100 alone make zeros with scale 0;
 // with a NaN or an infinity among them the scale is NaN and the values 0.
 struct KvLayerView {
-  TensorView k;  // [num_blocks, Nkv, B, E] f32, bf16 or i8; E = KvRowElements(dtype, D)
+  TensorView k;  // [num_blocks, Nkv, B, E] f32, bf16, f16 or i8; E = KvRowElements(dtype, D)
   TensorView v;  // [num_blocks, Nkv, B, E] likewise
   int block_size = 0;
 };

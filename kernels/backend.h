@@ -23,10 +23,10 @@
 
 namespace runahead {
 
-// Activations are f32 or bf16; norm gains and biases are f32. An op accumulates in f32 and rounds
-// once, when it stores.
+// Activations are f32, bf16 or, where DeviceInfo::has_f16, f16; norm gains and biases are f32. An
+// op accumulates in f32 and rounds once, when it stores.
 struct EmbedArgs {
-  TensorView table;                   // [V, H] f32, bf16 or quantized rows
+  TensorView table;                   // [V, H] f32, bf16, f16 or quantized rows
   std::span<const int32_t> ids = {};  // [T], all in [0, V)
   TensorView out;                     // [T, H] activation dtype
   // [T] on the device, instead of `ids`: what SampleAndVerify left in last_tokens.

@@ -6,12 +6,14 @@
 namespace runahead {
 namespace {
 
-bool IsActivation(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
+bool IsActivation(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
+}
 
 void CheckMatrix(const TensorView& view, int64_t rows, int64_t cols) {
   RA_CHECK_EQ(view.dim(0), rows);
   RA_CHECK_EQ(view.RowElements(), cols);
-  RA_CHECK(IsActivation(view.dtype), "f32 or bf16");
+  RA_CHECK(IsActivation(view.dtype), "f32, bf16 or f16");
 }
 
 // Rows that may be quantized.
@@ -28,7 +30,7 @@ void CheckCache(const KvLayerView& cache) {
   RA_CHECK_EQ(cache.k.dim(2), cache.block_size);
   RA_CHECK(cache.k.dims == cache.v.dims && cache.k.dtype == cache.v.dtype, "k and v agree");
   RA_CHECK(cache.k.IsContiguous() && cache.v.IsContiguous(), "a cache is contiguous");
-  RA_CHECK(IsActivation(cache.k.dtype) || cache.k.dtype == DType::kI8, "f32, bf16 or i8");
+  RA_CHECK(IsActivation(cache.k.dtype) || cache.k.dtype == DType::kI8, "f32, bf16, f16 or i8");
 }
 
 void CheckQuantizedMatrix(const QuantizedMatrix& matrix, WeightFormat format) {
@@ -39,8 +41,7 @@ void CheckQuantizedMatrix(const QuantizedMatrix& matrix, WeightFormat format) {
   RA_CHECK_EQ(matrix.codes.RowElements(), is_int4 ? (matrix.k + 1) / 2 : matrix.k);
   RA_CHECK_EQ(matrix.scales.dim(0), n);
   RA_CHECK_EQ(matrix.scales.RowElements(), groups);
-  RA_CHECK(IsActivation(matrix.scales.dtype) || matrix.scales.dtype == DType::kF16,
-           "scales are f32, f16 or bf16");
+  RA_CHECK(IsActivation(matrix.scales.dtype), "scales are f32, f16 or bf16");
   if (matrix.zero_points.data == nullptr) return;
   RA_CHECK(format.has_zero_points, "zero points need a format that has them");
   RA_CHECK(matrix.zero_points.dtype == DType::kU8, "zero points are u8");
@@ -56,6 +57,7 @@ void CheckQuantized(const HostLinear& linear) {
                ? format.group == 0 && !format.has_zero_points
                : format.group == 32 || format.group == 64 || format.group == 128,
            "INT8 a whole row, INT4 groups of 32, 64 or 128");
+  RA_CHECK(linear.rows == DType::kBF16 || linear.rows == DType::kF16, "16-bit rows");
   RA_CHECK(linear.biases.empty() || linear.biases.size() == linear.quantized.size());
   for (size_t i = 0; i < linear.quantized.size(); ++i) {
     CheckQuantizedMatrix(linear.quantized[i], format);
@@ -84,6 +86,7 @@ void CheckArgs(const RmsNormArgs& args) {
 
 void CheckArgs(const AddRmsNormArgs& args) {
   CheckMatrix(args.residual, args.x.dim(0), args.x.RowElements());
+  RA_CHECK(args.residual.dtype == args.x.dtype, "one type of activations");
   CheckMatrix(args.x, args.y.dim(0), args.y.RowElements());
   CheckRows(args.y, args.x.dim(0), args.x.RowElements());
   RA_CHECK(args.gain != nullptr);
@@ -95,6 +98,9 @@ void CheckArgs(const LinearArgs& args) {
   CheckRows(args.x, args.y.dim(0), args.weight->k());
   CheckMatrix(args.y, args.x.dim(0), args.weight->n());
   RA_CHECK(args.x.dtype == format.dtype, "x must be in the input format");
+  RA_CHECK(args.y.dtype == DType::kF32 || args.x.dtype == DType::kI8 ||
+               DTypeBytes(args.x.dtype) == 4 || args.y.dtype == args.x.dtype,
+           "one 16-bit type a layer");
   RA_CHECK_EQ(args.x.group, format.group);
 }
 

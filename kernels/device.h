@@ -22,8 +22,11 @@ struct DeviceInfo {
   int64_t free_bytes = 0;
   // Whether Capture makes graphs: then steps may be padded, so that few graphs serve them all.
   bool has_graphs = false;
-  // What linear layers put out and the residual stream is kept in.
-  DType activation_dtype = DType::kF32;
+  // Whether what linear layers put out, and the residual stream, are of the type that weights are
+  // loaded in; else f32.
+  bool activations_follow_weights = false;
+  // Whether weights, rows and caches may be f16.
+  bool has_f16 = false;
 };
 
 // RAII memory from Backend::Allocate: zero-initialised, 64-byte aligned at least.

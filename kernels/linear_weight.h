@@ -8,7 +8,7 @@
 
 namespace runahead {
 
-enum class WeightType : uint8_t { kF32, kBF16, kInt8, kInt4 };
+enum class WeightType : uint8_t { kF32, kBF16, kF16, kInt8, kInt4 };
 
 // How the backend should store a weight.
 struct WeightFormat {
@@ -27,15 +27,23 @@ struct WeightFormat {
     return *this == other;
   }
   bool is_quantized() const { return type == WeightType::kInt8 || type == WeightType::kInt4; }
+  // What weights that are not quantized, and rows beside them, are in.
+  DType dtype() const {
+    return type == WeightType::kF32   ? DType::kF32
+           : type == WeightType::kF16 ? DType::kF16
+                                      : DType::kBF16;
+  }
 
   static const WeightFormat kF32;
   static const WeightFormat kBF16;
+  static const WeightFormat kF16;
   static const WeightFormat kInt8;
   static const WeightFormat kInt8A16;
   static const WeightFormat kInt4;  // groups of 128, symmetric
 };
 inline constexpr WeightFormat WeightFormat::kF32{WeightType::kF32, 0, false, false};
 inline constexpr WeightFormat WeightFormat::kBF16{WeightType::kBF16, 0, false, false};
+inline constexpr WeightFormat WeightFormat::kF16{WeightType::kF16, 0, false, false};
 inline constexpr WeightFormat WeightFormat::kInt8{WeightType::kInt8, 0, false, false};
 inline constexpr WeightFormat WeightFormat::kInt8A16{WeightType::kInt8, 0, false, true};
 inline constexpr WeightFormat WeightFormat::kInt4{WeightType::kInt4, 128, false, false};
@@ -57,18 +65,21 @@ struct QuantizedMatrix {
 // and v; gate and up), so that fused layers need no concatenated copy. All memory is borrowed for
 // the call.
 struct HostLinear {
-  // Either: each [N_i, K], f32, f16 or bf16, row-major; `format` is kF32 or kBF16.
+  // Either: each [N_i, K], f32, f16 or bf16, row-major; `format` is kF32, kBF16 or kF16
+  // (DeviceInfo::has_f16).
   std::span<const TensorView> parts = {};
   // Or: each [N_i, K] in the canonical form of `format`, kInt8 or kInt4.
   std::span<const QuantizedMatrix> quantized = {};
   // Empty, or one [N_i] per part (data null where a part has none).
   std::span<const TensorView> biases = {};
   WeightFormat format = WeightFormat::kBF16;
+  // Of a quantized layer that takes 16-bit rows: bf16, or f16 where the backend has it.
+  DType rows = DType::kBF16;
 };
 
 // What the op before a linear layer must put out for it.
 struct InputFormat {
-  DType dtype = DType::kBF16;  // f32 or bf16 rows [T, K], or i8: quantized rows
+  DType dtype = DType::kBF16;  // f32, bf16 or f16 rows [T, K], or i8: quantized rows
   // i8 (kernels/quantized_rows.h): elements that share a scale; 0: the whole row.
   int group = 0;
 };

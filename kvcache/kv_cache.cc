@@ -8,7 +8,9 @@ KvCache::KvCache(Backend& backend, const KvCacheShape& shape, int num_blocks)
     : backend_(backend), shape_(shape), num_blocks_(num_blocks) {
   RA_CHECK_GT(num_blocks, 0);
   RA_CHECK_GT(shape.BlockBytes(), 0);
-  RA_CHECK(shape.dtype == DType::kF32 || shape.dtype == DType::kBF16 || shape.dtype == DType::kI8);
+  RA_CHECK(shape.dtype == DType::kF32 || shape.dtype == DType::kBF16 ||
+           shape.dtype == DType::kF16 || shape.dtype == DType::kI8);
+  RA_CHECK(shape.dtype != DType::kF16 || backend.info().has_f16, "no f16 on this backend");
   const int64_t half_bytes = shape.BlockBytes() / (2 * shape.num_layers) * num_blocks;
   const int64_t row_elements = KvRowElements(shape.dtype, shape.head_dim);
   const auto allocate = [&] {  // [num_blocks, Nkv, B, E]

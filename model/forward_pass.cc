@@ -12,7 +12,7 @@ ForwardPass::ForwardPass(Backend& backend, const Transformer& transformer, KvCac
       transformer_(transformer),
       cache_(cache),
       limits_(limits),
-      layout_(transformer.config(), limits, backend.info().activation_dtype),
+      layout_(transformer.config(), limits, transformer.activation_dtype()),
       memory_(backend.Allocate(layout_.total, MemoryKind::kDevice)),
       plan_(backend.MakeAttentionPlan({.max_sequences = limits.max_sequences,
                                        .max_rows = limits.max_rows,
@@ -26,7 +26,7 @@ ForwardPass::ForwardPass(Backend& backend, const Transformer& transformer, KvCac
 
 // The first rows of a buffer of activations.
 TensorView ForwardPass::Activations(int64_t offset, int64_t rows, int64_t width) const {
-  return {At(offset), backend_.info().activation_dtype, {rows, width}};
+  return {At(offset), transformer_.activation_dtype(), {rows, width}};
 }
 
 // The first rows of the logits, without the columns of added ids.

@@ -91,8 +91,8 @@ MemoryPlan PlanMemory(const Backend& backend, const ModelConfig& config,
   const int64_t gains = config.num_layers * (2 * h + (config.qk_norm ? 2 * d : 0)) + h;
   const int64_t rope = request.is_copy ? 0 : request.limits.max_context * d;
   plan.small_bytes = 4 * (gains + rope);
-  plan.workspace_bytes =
-      ModelRunner::WorkspaceBytes(config, request.limits, backend.info().activation_dtype);
+  plan.workspace_bytes = ModelRunner::WorkspaceBytes(
+      config, request.limits, ActivationDType(backend.info(), request.weight_format));
   plan.kv_shape = {.num_layers = request.is_copy ? 0 : config.num_layers,
                    .num_kv_heads = config.num_kv_heads,
                    .head_dim = config.head_dim,

@@ -16,8 +16,11 @@ TensorView InputOf(const LinearWeight& weight, void* memory, int64_t num_rows) {
 
 }  // namespace
 
-Transformer::Transformer(ModelConfig config, std::unique_ptr<Weights> weights)
-    : config_(std::move(config)), weights_(std::move(weights)) {}
+Transformer::Transformer(ModelConfig config, DType activation_dtype,
+                         std::unique_ptr<Weights> weights)
+    : config_(std::move(config)),
+      activation_dtype_(activation_dtype),
+      weights_(std::move(weights)) {}
 
 Transformer::~Transformer() = default;
 

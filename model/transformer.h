@@ -75,6 +75,7 @@ class Transformer {
   ~Transformer();
 
   const ModelConfig& config() const { return config_; }
+  DType activation_dtype() const { return activation_dtype_; }  // of ForwardBuffers
   int64_t weight_bytes() const;  // resident, as packed, tables included
   int64_t linear_bytes() const;  // of them, what every decode step reads once
 
@@ -86,8 +87,9 @@ class Transformer {
  private:
   friend class TransformerLoader;
   struct Weights;
-  Transformer(ModelConfig config, std::unique_ptr<Weights> weights);
+  Transformer(ModelConfig config, DType activation_dtype, std::unique_ptr<Weights> weights);
   ModelConfig config_;
+  DType activation_dtype_;
   std::unique_ptr<Weights> weights_;
 };
 

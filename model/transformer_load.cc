@@ -27,13 +27,15 @@ float ValueAt(const TensorView& in, int64_t row, int64_t i) {
   }
 }
 
-// Rows [begin, begin + count) of a matrix as contiguous f32 or bf16.
+// Rows [begin, begin + count) of a matrix as contiguous f32, bf16 or f16.
 void ConvertRows(const TensorView& in, int64_t begin, int64_t count, const TensorView& out) {
   for (int64_t row = 0; row < count; ++row) {
     for (int64_t i = 0; i < in.dim(1); ++i) {
       const float value = ValueAt(in, begin + row, i);
       if (out.dtype == DType::kF32) {
         out.Row<float>(row)[i] = value;
+      } else if (out.dtype == DType::kF16) {
+        out.Row<Float16>(row)[i] = ToFloat16(value);
       } else {
         out.Row<BFloat16>(row)[i] = ToBFloat16(value);
       }
@@ -68,7 +70,8 @@ class TransformerLoader {
     const std::string head = config_.tie_embeddings ? "model.embed_tokens" : "lm_head";
     RA_ASSIGN_OR_RETURN(weights->head,
                         Linear({{head, config_.vocab_size}}, h, false, formats_.head));
-    return std::unique_ptr<Transformer>(new Transformer(config_, std::move(weights)));
+    const DType activation = ActivationDType(backend_.info(), options_.weight_format);
+    return std::unique_ptr<Transformer>(new Transformer(config_, activation, std::move(weights)));
   }
 
  private:
@@ -124,8 +127,13 @@ class TransformerLoader {
       biases.push_back(bias.view);
       held.push_back(std::move(bias));
     }
-    std::unique_ptr<LinearWeight> packed = backend_.PackLinear(
-        {.parts = values, .quantized = quantized, .biases = biases, .format = format});
+    const bool is_f16 = options_.weight_format.unquantized == WeightFormat::kF16;
+    std::unique_ptr<LinearWeight> packed =
+        backend_.PackLinear({.parts = values,
+                             .quantized = quantized,
+                             .biases = biases,
+                             .format = format,
+                             .rows = is_f16 ? DType::kF16 : DType::kBF16});
     CountLoaded(elements);
     return packed;
   }

@@ -92,6 +92,8 @@ std::string WeightFormatName(WeightFormat format) {
       return "f32";
     case WeightType::kBF16:
       return "bf16";
+    case WeightType::kF16:
+      return "f16";
     case WeightType::kInt8:
       return format.keeps_activations ? "int8-a16" : "int8";
     case WeightType::kInt4:

@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "core/status.h"
+#include "kernels/device.h"
 #include "kernels/linear_weight.h"
 #include "model/model_config.h"
 
 namespace runahead {
 
-// "f32", "bf16", "int8", "int4-g128", "int4-g64-zp" (with zero points).
+// "f32", "bf16", "f16", "int8", "int4-g128", "int4-g64-zp" (with zero points).
 std::string WeightFormatName(WeightFormat format);
 
 // "none" is no value; "int8"; "int4" is `int4`; "int4-g32", "int4-g64-zp". Errors list them.
@@ -43,7 +44,7 @@ struct WeightFormats {
     if (format.is_quantized()) quantized = format;
   }
 
-  WeightFormat unquantized = WeightFormat::kBF16;  // kBF16 or kF32: what is not quantized
+  WeightFormat unquantized = WeightFormat::kBF16;  // kBF16, kF16 or kF32: what is not
   // Of all that no rule names. Absent: as the checkpoint stores them.
   std::optional<WeightFormat> quantized = std::nullopt;
   std::vector<FormatRule> rules = {};  // the last that matches holds
@@ -51,14 +52,19 @@ struct WeightFormats {
   bool operator==(const WeightFormats&) const = default;
 };
 
+// What linear layers put out, and the residual stream is kept in, beside such weights.
+inline DType ActivationDType(const DeviceInfo& device, const WeightFormats& formats) {
+  return device.activations_follow_weights ? formats.unquantized.dtype() : DType::kF32;
+}
+
 struct LayerFormats {
   WeightFormat qkv, output, gate_up, down;
 };
 
 // The same, spelled out for one model: each weight's own.
 struct ModelFormats {
-  // kF32, kBF16 or kInt8: rows are looked up, so a quantized table has one scale a row, whatever
-  // the other weights have.
+  // kF32, kBF16, kF16 or kInt8: rows are looked up, so a quantized table has one scale a row,
+  // whatever the other weights have.
   WeightFormat embedding;
   WeightFormat head;
   std::vector<LayerFormats> layers;
@@ -66,7 +72,7 @@ struct ModelFormats {
   // The table's rows as they are looked up.
   InputFormat table_rows() const {
     if (embedding.is_quantized()) return {DType::kI8, 0};
-    return {embedding == WeightFormat::kF32 ? DType::kF32 : DType::kBF16};
+    return {embedding.dtype()};
   }
 };
 

@@ -23,7 +23,8 @@ Result<DType> FloatDType(const std::string& name, DType automatic, const char* s
   if (name == "auto") return automatic;
   if (name == "f32") return DType::kF32;
   if (name == "bf16") return DType::kBF16;
-  return InvalidArgument(std::string(setting) + " '" + name + "' is none of auto, f32, bf16",
+  if (name == "f16") return DType::kF16;
+  return InvalidArgument(std::string(setting) + " '" + name + "' is none of auto, f32, bf16, f16",
                          setting);
 }
 
@@ -31,8 +32,17 @@ Result<DType> CacheDType(const std::string& name, DType automatic) {
   if (name == "int8") return DType::kI8;
   const Result<DType> floats = FloatDType(name, automatic, "kv_cache_dtype");
   if (floats.ok()) return floats;
-  return InvalidArgument("kv_cache_dtype '" + name + "' is none of auto, f32, bf16, int8",
+  return InvalidArgument("kv_cache_dtype '" + name + "' is none of auto, f32, bf16, f16, int8",
                          "kv_cache_dtype");
+}
+
+// Only where the backend computes in it.
+Status CheckF16(const DeviceInfo& device, DType dtype, const char* setting) {
+  if (dtype != DType::kF16 || device.has_f16) return {};
+  return InvalidArgument(std::string(setting) + " 'f16' is not for the " + device.name +
+                             " backend, which computes in bf16 and f32; f32 keeps every bit of a "
+                             "float16 checkpoint, auto rounds it to bf16",
+                         setting);
 }
 
 // int4 as the settings say it.
@@ -174,14 +184,20 @@ Result<ModelPlan> PlanModel(const Backend& backend, const ModelSettings& setting
                                " is not a multiple of " + std::to_string(kBlockSizeMultiple),
                            "block_size");
   }
-  const DType stored = plan.config.checkpoint_dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
+  const DeviceInfo& device = backend.info();
+  const DType in_checkpoint = plan.config.checkpoint_dtype;
+  const DType stored =
+      in_checkpoint == DType::kF16 && !device.has_f16 ? DType::kBF16 : in_checkpoint;
   RA_ASSIGN_OR_RETURN(const DType weights, FloatDType(settings.dtype, stored, "dtype"));
+  RA_RETURN_IF_ERROR(CheckF16(device, weights, "dtype"));
   RA_ASSIGN_OR_RETURN(const DType kv, CacheDType(settings.kv_cache_dtype, weights));
-  RA_ASSIGN_OR_RETURN(
-      plan.weight_format,
-      ModelFormatsWanted(plan.config,
-                         weights == DType::kF32 ? WeightFormat::kF32 : WeightFormat::kBF16,
-                         settings.quantization));
+  RA_RETURN_IF_ERROR(CheckF16(device, kv, "kv_cache_dtype"));
+  RA_ASSIGN_OR_RETURN(plan.weight_format,
+                      ModelFormatsWanted(plan.config,
+                                         weights == DType::kF32   ? WeightFormat::kF32
+                                         : weights == DType::kF16 ? WeightFormat::kF16
+                                                                  : WeightFormat::kBF16,
+                                         settings.quantization));
   plan.limits = {.max_rows = settings.max_num_batched_tokens,
                  .max_sequences = settings.max_num_seqs,
                  .max_logit_rows = settings.max_logit_rows,

@@ -47,7 +47,7 @@ struct ModelSettings {
   std::string backend = "auto";
   BackendOptions backend_options;
   LoadFormat load_format = LoadFormat::kAuto;
-  std::string dtype = "auto";  // weights: auto, f32, bf16
+  std::string dtype = "auto";  // weights: auto, f32, bf16, f16
   QuantizationSettings quantization;
   std::string kv_cache_dtype = "auto";  // auto (as the weights), f32, bf16, int8
   int max_model_len = 0;                // 0: what the checkpoint says

@@ -214,6 +214,8 @@ void Linear(const LinearArgs& args, const KernelTable& kernels, ThreadPool& pool
       return ShareOut<LinearSlice>(kernels.linear_f32, slice, weight, pool);
     case WeightType::kBF16:
       return ShareOut<LinearSlice>(kernels.linear_bf16, slice, weight, pool);
+    case WeightType::kF16:
+      RA_CHECK(false, "DeviceInfo::has_f16");
     case WeightType::kInt4:
       return ShareOut(kernels.linear_int4, slice, weight, pool);
     case WeightType::kInt8:

@@ -38,6 +38,8 @@ int64_t PanelBytes(int64_t k, WeightFormat format, ScaleType scale_type) {
       return k * kPanelRows * 4;
     case WeightType::kBF16:
       return (k + 1) / 2 * kPanelRows * 4;
+    case WeightType::kF16:
+      RA_CHECK(false, "DeviceInfo::has_f16");
     case WeightType::kInt8:
       return RoundUp(k, kQuantizedBlock) * kPanelRows + kPanelRows * 4;
     case WeightType::kInt4:

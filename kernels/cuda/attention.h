@@ -5,7 +5,8 @@
 
 namespace runahead::RA_CUDA {
 
-// paged_attention.cu: head sizes that are multiples of 16 up to 128, BF16 and INT8 caches.
+// paged_attention.cu: head sizes that are multiples of 16 up to 128, BF16, F16 and INT8
+// caches.
 bool HasTensorAttention(DType cache, int head_dim);
 void AllowTensorAttention();  // once, before the first
 void TensorAttention(const AttentionParams& params, DType cache, const CudaAttentionPlan& plan,

@@ -12,14 +12,14 @@ struct AttentionParams {
   // [T, Nq, D]; where out is null results go back here
   void* q = nullptr;
   int64_t q_stride = 0;
-  bool q_is_f32 = false;
+  DType q_dtype = DType::kF32;
   const void* k = nullptr;  // [num_blocks, Nkv, B, E]
   const void* v = nullptr;
   int block_size = 0;
   int row_elements = 0;  // E
   void* out = nullptr;   // [T, Nq D]
   int64_t out_stride = 0;
-  bool out_is_f32 = false;
+  DType out_dtype = DType::kF32;
 
   int num_rows = 0;  // T
   int num_kv_heads = 0;
@@ -84,8 +84,14 @@ RA_DEVICE float FoldOutput(float total, const FoldFactors& factors, float chunk)
 // Element i of query head `head` of row t.
 RA_DEVICE float QueryAt(const AttentionParams& params, int64_t t, int head, int i) {
   const int64_t at = t * params.q_stride + int64_t{head} * params.head_dim + i;
-  return params.q_is_f32 ? static_cast<const float*>(params.q)[at]
-                         : ToF32(static_cast<const BFloat16*>(params.q)[at]);
+  switch (params.q_dtype) {
+    case DType::kF32:
+      return static_cast<const float*>(params.q)[at];
+    case DType::kF16:
+      return ToF32(static_cast<const Float16*>(params.q)[at]);
+    default:
+      return ToF32(static_cast<const BFloat16*>(params.q)[at]);
+  }
 }
 
 // The one rounding of an output.
@@ -94,10 +100,15 @@ RA_DEVICE void StoreOutput(const AttentionParams& params, int64_t t, int head, i
   void* out = to_q ? params.q : params.out;
   const int64_t at =
       t * (to_q ? params.q_stride : params.out_stride) + int64_t{head} * params.head_dim + i;
-  if (to_q ? params.q_is_f32 : params.out_is_f32) {
-    static_cast<float*>(out)[at] = value;
-  } else {
-    static_cast<BFloat16*>(out)[at] = RoundTo<BFloat16>(value);
+  switch (to_q ? params.q_dtype : params.out_dtype) {
+    case DType::kF32:
+      static_cast<float*>(out)[at] = value;
+      return;
+    case DType::kF16:
+      static_cast<Float16*>(out)[at] = RoundTo<Float16>(value);
+      return;
+    default:
+      static_cast<BFloat16*>(out)[at] = RoundTo<BFloat16>(value);
   }
 }
 

@@ -1,14 +1,15 @@
 // What a block of the tensor-core attention works on, and how key tiles reach shared memory
 // (paged_attention.cu has the partition).
 //
-//   BF16 cache   K and V as they lie, 16 bytes a copy, two stages
-//   INT8 cache   rows of D + 4 bytes as they lie, 4 bytes a copy, two stages; then widened to BF16,
-//                which is exact
+//   BF16, F16   K and V as they lie, 16 bytes a copy, two stages
+//   INT8        rows of D + 4 bytes as they lie, 4 bytes a copy, two stages; then widened to BF16,
+//               which is exact
 #pragma once
 
 #include <type_traits>
 
 #include "kernels/cuda/attention_rows.cuh"
+#include "kernels/cuda/half_type.cuh"
 #include "kernels/cuda/primitives/async_copy.h"
 #include "kernels/cuda/primitives/bits.h"
 #include "kernels/cuda/primitives/memory.h"
@@ -22,7 +23,7 @@ inline constexpr int kAttentionThreads = kAttentionWarps * kWarp;
 inline constexpr int kTile = kKeyTileTokens;
 inline constexpr int kStages = 2;
 
-// Pairs of BF16; 16 bytes of padding a row: ldmatrix then meets every bank once.
+// Pairs of Operand (below); 16 bytes of padding a row: ldmatrix then meets every bank once.
 template <int kDim>
 struct Tile {
   uint32_t rows[kTile][(kDim + 8) / 2];
@@ -34,10 +35,9 @@ struct RawTile {
   uint32_t rows[kTile][kDim / 4 + 1];
 };
 
+// What a tile needs: stages as copied, and K and V as multiplied.
 template <typename Cache, int kDim>
-struct KvStorage;  // what a tile needs: stages as copied, and K and V as multiplied
-template <int kDim>
-struct KvStorage<BFloat16, kDim> {
+struct KvStorage {
   Tile<kDim> k[kStages];
   Tile<kDim> v[kStages];
 };
@@ -53,12 +53,14 @@ struct KvStorage<int8_t, kDim> {
 
 template <typename Cache, int kDim, int kRows>
 struct SharedStorage {
-  static constexpr int kParts = sizeof(Cache) == 1 ? 2 : 1;  // BF16 a weight is the sum of
+  static constexpr bool kIsInt8 = sizeof(Cache) == 1;
+  using Operand = std::conditional_t<kIsInt8, BFloat16, Cache>;  // what tensor cores multiply
+  static constexpr int kParts = kIsInt8 ? 2 : 1;                 // operands a weight is the sum of
 
-  alignas(16) BFloat16 q[kRows][kDim + 8];
+  alignas(16) Operand q[kRows][kDim + 8];
   alignas(16) KvStorage<Cache, kDim> kv;
   alignas(16) float scores[kRows][kTile + 4];
-  alignas(16) uint32_t weights[kParts][kRows][(kTile + 8) / 2];  // pairs of BF16
+  alignas(16) uint32_t weights[kParts][kRows][(kTile + 8) / 2];  // pairs
   float shrink[kRows];
   FoldFactors fold[kRows];
   SoftmaxState total[kRows];           // at the end
@@ -116,7 +118,7 @@ RA_DEVICE void LoadQuery(const AttentionParams& params, const Work& work, Storag
       value = QueryAt(params, work.first_query + packed / params.group,
                       work.kv_head * params.group + packed % params.group, column);
     }
-    shared.q[row][column] = RoundTo<BFloat16>(value);
+    shared.q[row][column] = RoundTo<typename Storage::Operand>(value);
   }
 }
 
@@ -190,7 +192,7 @@ RA_DEVICE void WidenTile(const AttentionParams& params, int tile, Storage& share
 }
 
 // Takes out of V what is not finite, and remembers where.
-template <int kDim>
+template <typename Cache, int kDim>
 RA_DEVICE void CleanValues(const AttentionParams& params, Tile<kDim>& v, bool (&is_bad)[kTile]) {
   // Two threads a token, each half of its columns; the first one says what both found.
   static_assert(kAttentionThreads == 2 * kTile, "two threads a token");
@@ -200,8 +202,10 @@ RA_DEVICE void CleanValues(const AttentionParams& params, Tile<kDim>& v, bool (&
   bool bad = false;
   for (int i = begin; i < begin + half; ++i) {
     const uint32_t bits = v.rows[token][i];
-    const bool low = (bits & 0x7f80u) == 0x7f80u;
-    const bool high = (bits & 0x7f800000u) == 0x7f800000u;
+    constexpr uint32_t kLow = HalfType<Cache>::kExponent;
+    constexpr uint32_t kHigh = kLow << 16;
+    const bool low = (bits & kLow) == kLow;
+    const bool high = (bits & kHigh) == kHigh;
     if (!low && !high) continue;
     v.rows[token][i] = bits & (low ? 0xffff0000u : 0xffffffffu) & (high ? 0xffffu : 0xffffffffu);
     bad = true;

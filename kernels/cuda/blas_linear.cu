@@ -1,7 +1,8 @@
-// BF16 linear layers by cuBLASLt, batch-invariant as docs/architecture.md says: rows are padded to
-// a multiple of 64, and one algorithm, without split-K, multiplies [N, K] for every number of rows.
+// BF16 and F16 linear layers by cuBLASLt, batch-invariant as docs/architecture.md says: rows are
+// padded to a multiple of 64, and one algorithm, without split-K, multiplies [N, K] for every
+// number of rows.
 //
-//   x [M, K] --copy--> X [P, K] bf16 --cuBLASLt--> D [P, N] f32 --BiasKernel--> y [M, N]
+//   x [M, K] --copy--> X [P, K] --cuBLASLt--> D [P, N] f32 --BiasKernel--> y [M, N]
 //
 // in pieces of at most kMaxRows rows, as far as X and D fit their memory. P = M rounded up to 64;
 // rows of padding hold what was there before, and nobody reads what becomes of them. In cuBLASLt's
@@ -11,11 +12,12 @@
 // (then it is the products that count). Not measured: no GPU yet.
 #include <algorithm>
 #include <map>
-#include <utility>
+#include <tuple>
 
 #include <cublasLt.h>
 
 #include "kernels/cuda/blas_linear.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/primitives/half.h"
 #include "kernels/cuda/primitives/launch.h"
 #include "kernels/cuda/primitives/thread.h"
@@ -50,13 +52,14 @@ __global__ void __launch_bounds__(kThreads) BiasKernel(const __grid_constant__ B
 
 // The descriptors of one product. On the stack: nothing is allocated.
 struct Product {
-  Product(int64_t rows, int64_t n, int64_t k) {
+  Product(DType dtype, int64_t rows, int64_t n, int64_t k) {
+    const cudaDataType type = dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
     is_ok = cublasLtMatmulDescInit(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == kOk &&
             cublasLtMatmulDescSetAttribute(&operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
                                            sizeof(transposed)) == kOk &&
-            cublasLtMatrixLayoutInit(&a, CUDA_R_16BF, static_cast<uint64_t>(k),
-                                     static_cast<uint64_t>(n), k) == kOk &&
-            cublasLtMatrixLayoutInit(&b, CUDA_R_16BF, static_cast<uint64_t>(k),
+            cublasLtMatrixLayoutInit(&a, type, static_cast<uint64_t>(k), static_cast<uint64_t>(n),
+                                     k) == kOk &&
+            cublasLtMatrixLayoutInit(&b, type, static_cast<uint64_t>(k),
                                      static_cast<uint64_t>(rows), k) == kOk &&
             cublasLtMatrixLayoutInit(&d, CUDA_R_32F, static_cast<uint64_t>(n),
                                      static_cast<uint64_t>(rows), n) == kOk;
@@ -75,13 +78,13 @@ class BlasLinear final : public DenseLinear {
       : handle_(handle), runtime_(runtime) {}
   ~BlasLinear() override { cublasLtDestroy(handle_); }
 
-  void Prepare(int64_t n, int64_t k) override {
-    if (algorithms_.contains({n, k}) || PieceRows(n, k) == 0) return;
+  void Prepare(DType dtype, int64_t n, int64_t k) override {
+    if (algorithms_.contains({dtype, n, k}) || PieceRows(n, k) == 0) return;
     if (input_.data() == nullptr) {
       input_ = runtime_.Allocate(kInputBytes, MemoryKind::kDevice);
       output_ = runtime_.Allocate(kOutputBytes, MemoryKind::kDevice);
     }
-    Product product(std::min(kChosenForRows, PieceRows(n, k)), n, k);
+    Product product(dtype, std::min(kChosenForRows, PieceRows(n, k)), n, k);
     cublasLtMatmulPreferenceOpaque_t preference;
     const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
     cublasLtMatmulHeuristicResult_t found = {};
@@ -95,11 +98,11 @@ class BlasLinear final : public DenseLinear {
                                        &product.d, &product.d, &preference, 1, &found,
                                        &count) == Product::kOk &&
         count == 1 && found.state == Product::kOk && found.workspaceSize == 0;
-    if (is_found) algorithms_[{n, k}] = found.algo;
+    if (is_found) algorithms_[{dtype, n, k}] = found.algo;
   }
 
   bool Run(const DenseLinearArgs& args, Stream stream) override {
-    const auto algorithm = algorithms_.find({args.n, args.k});
+    const auto algorithm = algorithms_.find({args.dtype, args.n, args.k});
     if (algorithm == algorithms_.end()) return false;
     const int piece = PieceRows(args.n, args.k);
     for (int row = 0; row < args.num_rows; row += piece) {
@@ -127,7 +130,7 @@ class BlasLinear final : public DenseLinear {
                   row_bytes, static_cast<size_t>(args.num_rows), cudaMemcpyDeviceToDevice, stream),
               "gathering rows for cuBLASLt");
     const int padded = (args.num_rows + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
-    Product product(padded, args.n, args.k);
+    Product product(args.dtype, padded, args.n, args.k);
     const float one = 1;
     const float zero = 0;
     const cublasStatus_t status =
@@ -145,18 +148,17 @@ class BlasLinear final : public DenseLinear {
     params.y_stride = args.y_stride;
     params.n = args.n;
     const Dim3 grid = {.x = (args.n + kThreads - 1) / kThreads, .y = args.num_rows};
-    if (args.y_is_f32) {
-      Launch(BiasKernel<float>, grid, {.x = kThreads}, 0, stream, params);
-    } else {
-      Launch(BiasKernel<BFloat16>, grid, {.x = kThreads}, 0, stream, params);
-    }
+    WithActivation(args.y_is_f32 ? DType::kF32 : args.dtype, [&](auto y) {
+      Launch(BiasKernel<decltype(y)>, grid, {.x = kThreads}, 0, stream, params);
+    });
   }
 
   cublasLtHandle_t handle_;
   DeviceRuntime& runtime_;
-  DeviceBuffer input_;                                                      // X
-  DeviceBuffer output_;                                                     // D
-  std::map<std::pair<int64_t, int64_t>, cublasLtMatmulAlgo_t> algorithms_;  // (N, K) ->
+  DeviceBuffer input_;   // X
+  DeviceBuffer output_;  // D
+  // (type, N, K) ->
+  std::map<std::tuple<DType, int64_t, int64_t>, cublasLtMatmulAlgo_t> algorithms_;
 };
 
 }  // namespace

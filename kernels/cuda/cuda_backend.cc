@@ -72,7 +72,8 @@ class CudaBackend final : public Backend {
     info_.free_bytes = device.free_bytes;
     info_.num_threads = options.num_threads;
     info_.has_graphs = options.has_graphs;
-    info_.activation_dtype = DType::kBF16;
+    info_.activations_follow_weights = true;
+    info_.has_f16 = true;
     if (!options.has_graphs) return;
     constexpr int64_t kBytes = SpanStaging::kPlacesBytes;
     graph_memory_ = runtime_->Allocate(kMaxGraphs * kBytes, MemoryKind::kDevice);
@@ -96,15 +97,16 @@ class CudaBackend final : public Backend {
       return PackInt8(canonical, *runtime_);
     }
     std::unique_ptr<LinearWeight> weight = PackPlainLinear(canonical, *runtime_);
-    if (dense_ != nullptr && canonical.format == WeightFormat::kBF16) {
-      dense_->Prepare(weight->n(), weight->k());
+    const DType dtype = weight->input_format().dtype;
+    if (dense_ != nullptr && dtype != DType::kF32) {
+      dense_->Prepare(dtype, weight->n(), weight->k());
     }
     return weight;
   }
   int64_t PackedLinearBytes(int64_t n, int64_t k, WeightFormat format) const override {
     if (format.type == WeightType::kInt4) return Int4Layout(n, k, format).bytes();
     if (format.type == WeightType::kInt8) return Int8Layout(n, k).bytes();
-    return n * k * (format == WeightFormat::kBF16 ? 2 : 4) + n * 4;
+    return n * k * DTypeBytes(format.dtype()) + n * 4;
   }
   std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) override {
     return RA_CUDA::MakeAttentionPlan(limits, *runtime_);

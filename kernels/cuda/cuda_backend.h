@@ -13,7 +13,7 @@ namespace runahead::RA_CUDA {
 struct CudaBackendOptions {
   int num_threads = 1;     // of the host, for rounding weights while they load
   bool has_graphs = true;  // whether Capture makes graphs
-  // Multiplies BF16 weights; null: a plain kernel does.
+  // Multiplies 16-bit weights; null: a plain kernel does.
   std::function<std::unique_ptr<DenseLinear>(DeviceRuntime&)> make_dense = {};
 };
 

@@ -1,4 +1,4 @@
-// Embedding: rows of a table, f32, bf16 or quantized, into f32 or bf16.
+// Embedding: rows of a table, of 32 or 16 bits or quantized, into rows of 32 or 16 bits.
 //
 // One block of 256 threads a token. Roofline: T H (in + out) bytes; launch-bound.
 #include "kernels/check_args.h"

@@ -1,5 +1,5 @@
-// Linear layers of INT4 weights and BF16 activations (W4A16) on tensor cores, for every number of
-// rows.
+// Linear layers of INT4 weights and BF16 or F16 activations (W4A16) on tensor cores, for every
+// number of rows.
 //
 // A block of 4 warps makes 16 (or 32) rows x 32 (or 64) outputs. Its warps share out K, not the
 // outputs (warp_slices.cuh): so a code is loaded and widened by one warp alone, and warps meet
@@ -10,17 +10,17 @@
 // is no barrier in the main loop.
 //
 //   LoadStage   codes, scales, zero points, x of one stage
-//   Widen       code -> BF16, exactly: (word >> 4 p) & 0x000f000f | 0x43004300 is 128 + code, to
-//   which
-//               -(128 + zero point) is added in one fused operation
+//   Widen       code -> 16-bit float, exactly: (word >> 4 p) & 0x000f000f | 0x43004300 is 128 +
+//               code in BF16 (0x64006400: 1024 + code in F16), to which -(128 + zero point) is
+//               added in one fused operation
 //   Mma         m16n8k16 into the group's sums
 //   ScaleGroup  at a group's end: sums of codes times x, times the scale, to the warp's sums
 //   StoreSums   the warps' sums in ascending order, bias, one rounding at the store
 //
-// A weight's product with x is exact (12 bits by 8); sums are F32; the scale multiplies a group's
-// sum. An output's order of summation follows from K and the group alone: only the number of
-// 16-row blocks and the width of tiles follow M and N (docs/numerics.md, batch invariance). Rows of
-// an MMA do not mix, so what is not finite stays in its row.
+// A weight's product with x is exact (5 bits by 8 or 11); sums are F32; the scale multiplies a
+// group's sum. An output's order of summation follows from K and the group alone: only the number
+// of 16-row blocks and the width of tiles follow M and N (docs/numerics.md, batch invariance). Rows
+// of an MMA do not mix, so what is not finite stays in its row.
 //
 // Roofline: N K / 2 bytes of codes, 4 N K / group of scales (as much again of zero points), 2 M K
 // of x from memory and once per 32 or 64 outputs from L2; 2 M N K operations. Bandwidth-bound up to
@@ -28,13 +28,13 @@
 #include <type_traits>
 
 #include "kernels/check_args.h"
-#include "kernels/cuda/bf16_rows.cuh"
 #include "kernels/cuda/dispatch.h"
+#include "kernels/cuda/half_rows.cuh"
+#include "kernels/cuda/half_type.cuh"
 #include "kernels/cuda/int4_weight.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/async_copy.h"
 #include "kernels/cuda/primitives/bits.h"
-#include "kernels/cuda/primitives/half.h"
 #include "kernels/cuda/primitives/launch.h"
 #include "kernels/cuda/primitives/math.h"
 #include "kernels/cuda/primitives/matrix.h"
@@ -47,8 +47,9 @@ namespace {
 
 constexpr int kMostGroups = 2;  // of a stage; a slice has whole groups
 
+template <typename X>
 struct Int4LinearParams {
-  Bf16Rows x;  // [M, K]
+  HalfRows<X> x;  // [M, K]
   const Vec16* codes = nullptr;
   const float* scales = nullptr;
   const uint32_t* offsets = nullptr;  // null: symmetric
@@ -60,8 +61,9 @@ struct Int4LinearParams {
 };
 
 // How a block is shaped. Data: Dispatch() below chooses among them.
-template <int kBlocks, int kN, int kDepth>
+template <typename T, int kBlocks, int kN, int kDepth>
 struct Shape {
+  using X = T;
   static constexpr int kRows = 16 * kBlocks;
   static constexpr int kOutputs = kN;
   static constexpr int kPanels = kN / 32;
@@ -73,7 +75,7 @@ struct Stage {
   Vec16 codes[S::kPanels][kStageK / 32][kWarp];
   float scales[kMostGroups][S::kOutputs];
   uint32_t offsets[kMostGroups][S::kOutputs];
-  BFloat16 x[S::kRows][kStageK + 8];
+  typename S::X x[S::kRows][kStageK + 8];
 };
 
 template <typename S>
@@ -86,7 +88,8 @@ struct SharedStorage {
 
 // Starts the copies of the warp's stage i; an empty group beyond its last.
 template <typename S>
-RA_DEVICE void LoadStage(const Int4LinearParams& params, int i, int num_stages, Stage<S>& stage) {
+RA_DEVICE void LoadStage(const Int4LinearParams<typename S::X>& params, int i, int num_stages,
+                         Stage<S>& stage) {
   if (i < num_stages) {
     const int column = FirstColumn(i);
     const int first_output = BlockY() * S::kOutputs;
@@ -119,14 +122,16 @@ RA_DEVICE void LoadStage(const Int4LinearParams& params, int i, int num_stages, 
   CommitAsync();
 }
 
-// Pair p of a word of codes as BF16: code - zero point.
-template <int kPair>
+// Pair p of a word of codes as X: code - zero point.
+template <typename X, int kPair>
 RA_DEVICE uint32_t Widen(uint32_t word, uint32_t offset) {
-  constexpr uint32_t kOnes = 0x3f803f80u;
   const uint32_t biased =
-      Lop3<(kLopA & kLopB) | kLopC>(word >> (4 * kPair), 0x000f000fu, 0x43004300u);
-  return FmaBF16x2(biased, kOnes, offset);
+      Lop3<(kLopA & kLopB) | kLopC>(word >> (4 * kPair), 0x000f000fu, HalfType<X>::kCodeBase);
+  return FmaPair<X>(biased, HalfType<X>::kOnes, offset);
 }
+// What symmetric weights add: -(128 + 8), -(1024 + 8).
+template <typename X>
+inline constexpr uint32_t kSymmetricOffset = kIsF16<X> ? 0xe408e408u : 0xc308c308u;
 
 template <typename S>
 using Sums = WarpSums<float, S::kRows, S::kOutputs>;
@@ -135,6 +140,7 @@ using Sums = WarpSums<float, S::kRows, S::kOutputs>;
 template <typename S>
 RA_DEVICE void MmaTile(const Stage<S>& stage, int tile, int group, bool has_offsets, int num_panels,
                        Sums<S>& sums) {
+  using X = typename S::X;
   uint32_t a[S::kRows / 16][2][4];
 #pragma unroll
   for (int block = 0; block < S::kRows / 16; ++block) {
@@ -152,13 +158,13 @@ RA_DEVICE void MmaTile(const Stage<S>& stage, int tile, int group, bool has_offs
     for (int j = 0; j < 4; ++j) {
       const int output = panel * 4 + j;  // in units of 8
       const uint32_t offset =
-          has_offsets ? stage.offsets[group][output * 8 + Lane() / 4] : 0xc308c308u;  // -136
-      const uint32_t b[2][2] = {{Widen<0>(codes.x[j], offset), Widen<1>(codes.x[j], offset)},
-                                {Widen<2>(codes.x[j], offset), Widen<3>(codes.x[j], offset)}};
+          has_offsets ? stage.offsets[group][output * 8 + Lane() / 4] : kSymmetricOffset<X>;
+      const uint32_t b[2][2] = {{Widen<X, 0>(codes.x[j], offset), Widen<X, 1>(codes.x[j], offset)},
+                                {Widen<X, 2>(codes.x[j], offset), Widen<X, 3>(codes.x[j], offset)}};
 #pragma unroll
       for (int block = 0; block < S::kRows / 16; ++block) {
-        MmaBF16(sums.values[block][output], a[block][0], b[0]);
-        MmaBF16(sums.values[block][output], a[block][1], b[1]);
+        Mma<X>(sums.values[block][output], a[block][0], b[0]);
+        Mma<X>(sums.values[block][output], a[block][1], b[1]);
       }
     }
   }
@@ -188,7 +194,7 @@ RA_DEVICE void ScaleGroup(const Stage<S>& stage, int group, int num_panels, Sums
 
 template <typename S, typename Y>
 __global__ void __launch_bounds__(kSliceThreads, 1)
-    Int4LinearKernel(const __grid_constant__ Int4LinearParams params) {
+    Int4LinearKernel(const __grid_constant__ Int4LinearParams<typename S::X> params) {
   auto& shared = *DynamicShared<SharedStorage<S>>();
   auto& stages = shared.stages[WarpIndex()];
   const int num_stages = NumStages(params.padded_k);
@@ -221,43 +227,39 @@ __global__ void __launch_bounds__(kSliceThreads, 1)
 }
 
 template <typename S, typename Y>
-void LaunchShape(const Int4LinearParams& params, Stream stream) {
+void LaunchShape(const Int4LinearParams<typename S::X>& params, Stream stream) {
   static_assert(sizeof(SharedStorage<S>) <= 99 * 1024, "a block of sm_89 has no more");
   Launch(Int4LinearKernel<S, Y>,
          {.x = NumBlocks(params.y.num_rows, S::kRows), .y = NumBlocks(params.y.n, S::kOutputs)},
          {.x = kSliceThreads}, sizeof(SharedStorage<S>), stream, params);
 }
 
-using Narrow = Shape<1, 32, 4>;  // few outputs: more blocks
-using Decode = Shape<1, 64, 4>;
-using Many = Shape<2, 64, 3>;
+template <typename X>
+using Narrow = Shape<X, 1, 32, 4>;  // few outputs: more blocks
+template <typename X>
+using Decode = Shape<X, 1, 64, 4>;
+template <typename X>
+using Many = Shape<X, 2, 64, 3>;
 
-template <typename Y>
-void Dispatch(const Int4LinearParams& params, int multiprocessors, Stream stream) {
-  if (params.y.num_rows > 16) return LaunchShape<Many, Y>(params, stream);
-  if (params.y.n < 64 * 2 * multiprocessors) return LaunchShape<Narrow, Y>(params, stream);
-  LaunchShape<Decode, Y>(params, stream);
+template <typename X, typename Y>
+void Dispatch(const Int4LinearParams<X>& params, int multiprocessors, Stream stream) {
+  if (params.y.num_rows > 16) return LaunchShape<Many<X>, Y>(params, stream);
+  if (params.y.n < 64 * 2 * multiprocessors) return LaunchShape<Narrow<X>, Y>(params, stream);
+  LaunchShape<Decode<X>, Y>(params, stream);
 }
 
-template <typename Y>
+template <typename X, typename Y>
 void AllowShapes() {
-  AllowSharedMemory(Int4LinearKernel<Narrow, Y>, sizeof(SharedStorage<Narrow>));
-  AllowSharedMemory(Int4LinearKernel<Decode, Y>, sizeof(SharedStorage<Decode>));
-  AllowSharedMemory(Int4LinearKernel<Many, Y>, sizeof(SharedStorage<Many>));
+  AllowSharedMemory(Int4LinearKernel<Narrow<X>, Y>, sizeof(SharedStorage<Narrow<X>>));
+  AllowSharedMemory(Int4LinearKernel<Decode<X>, Y>, sizeof(SharedStorage<Decode<X>>));
+  AllowSharedMemory(Int4LinearKernel<Many<X>, Y>, sizeof(SharedStorage<Many<X>>));
 }
 
-}  // namespace
-
-void AllowInt4Linear() {
-  AllowShapes<float>();
-  AllowShapes<BFloat16>();
-}
-
-void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& context) {
-  CheckArgs(args);
+template <typename X>
+void Run(const LinearArgs& args, const Int4Weight& weight, OpContext& context) {
   const Int4Layout& layout = weight.layout();
-  Int4LinearParams params;
-  params.x = MakeBf16Rows(args.x);
+  Int4LinearParams<X> params;
+  params.x = MakeHalfRows<X>(args.x);
   params.codes = reinterpret_cast<const Vec16*>(weight.codes());
   params.scales = weight.scales();
   params.offsets = weight.offsets();
@@ -268,8 +270,25 @@ void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& con
   params.group = weight.format().group;
   if (params.y.num_rows == 0) return;
   const int multiprocessors = context.runtime.properties().num_multiprocessors;
-  WithActivation(args.y.dtype,
-                 [&](auto y) { Dispatch<decltype(y)>(params, multiprocessors, context.stream()); });
+  if (args.y.dtype == DType::kF32) {
+    Dispatch<X, float>(params, multiprocessors, context.stream());
+  } else {
+    Dispatch<X, X>(params, multiprocessors, context.stream());
+  }
+}
+
+}  // namespace
+
+void AllowInt4Linear() {
+  AllowShapes<BFloat16, float>();
+  AllowShapes<BFloat16, BFloat16>();
+  AllowShapes<Float16, float>();
+  AllowShapes<Float16, Float16>();
+}
+
+void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& context) {
+  CheckArgs(args);
+  WithHalf(args.x.dtype, [&](auto x) { Run<decltype(x)>(args, weight, context); });
 }
 
 }  // namespace runahead::RA_CUDA

@@ -28,9 +28,10 @@ NibblePlace PlaceOf(const Int4Layout& layout, int64_t row, int64_t column) {
   return {tile * (kInt4TileBytes / 4) + lane * 4 + word, c / 8 + c % 2 * 4};
 }
 
-// -(128 + zero point), twice.
-uint32_t OffsetPair(int zero) {
-  const uint32_t bits = ToBFloat16(static_cast<float>(-128 - zero)).bits;
+// -(128 + zero point), or -(1024 + zero point) in F16, twice.
+uint32_t OffsetPair(DType rows, int zero) {
+  const uint32_t bits = rows == DType::kF16 ? ToFloat16(static_cast<float>(-1024 - zero)).bits
+                                            : ToBFloat16(static_cast<float>(-128 - zero)).bits;
   return bits | bits << 16;
 }
 
@@ -48,7 +49,7 @@ std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
   auto* scales = reinterpret_cast<float*>(bytes.data() + layout.codes_bytes);
   auto* offsets = reinterpret_cast<uint32_t*>(scales + layout.num_groups * layout.padded_n);
   auto* bias = reinterpret_cast<float*>(bytes.data() + layout.bytes() - layout.bias_bytes);
-  for (int64_t i = 0; i < layout.offsets_bytes / 4; ++i) offsets[i] = OffsetPair(8);
+  for (int64_t i = 0; i < layout.offsets_bytes / 4; ++i) offsets[i] = OffsetPair(canonical.rows, 8);
   int64_t row = 0;
   for (size_t p = 0; p < canonical.quantized.size(); ++p) {
     const QuantizedMatrix& part = canonical.quantized[p];
@@ -62,7 +63,8 @@ std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
         scales[g * layout.padded_n + row] = FloatAt(part.scales, i * part.scales.row_stride + g);
         if (part.zero_points.data == nullptr) continue;
         const auto* zeros = static_cast<const uint8_t*>(part.zero_points.data);
-        offsets[g * layout.padded_n + row] = OffsetPair(zeros[i * part.zero_points.row_stride + g]);
+        offsets[g * layout.padded_n + row] =
+            OffsetPair(canonical.rows, zeros[i * part.zero_points.row_stride + g]);
       }
       if (has_bias) bias[row] = FloatAt(canonical.biases[p], i);
     }
@@ -74,8 +76,8 @@ std::unique_ptr<LinearWeight> PackInt4(const HostLinear& canonical, DeviceRuntim
   const std::vector<char> bytes = PackInt4Bytes(canonical);
   int64_t n = 0;
   for (const QuantizedMatrix& part : canonical.quantized) n += part.codes.dim(0);
-  auto weight =
-      std::make_unique<Int4Weight>(n, canonical.quantized[0].k, canonical.format, runtime);
+  auto weight = std::make_unique<Int4Weight>(n, canonical.quantized[0].k, canonical.format,
+                                             canonical.rows, runtime);
   RA_CHECK_EQ(weight->bytes(), static_cast<int64_t>(bytes.size()));
   runtime.CopyToDevice(weight->codes(), bytes.data(), weight->bytes());
   return weight;

@@ -13,7 +13,8 @@
 //            so that (word >> 4 p) & 0x000f000f is pair p: both codes of one B register
 //
 //   scales   [K / group][N] f32
-//   offsets  [K / group][N] BF16 pairs of -(128 + zero point); only where there are zero points
+//   offsets  [K / group][N] pairs of -(128 + zero point) in BF16, of -(1024 + zero point) in F16:
+//            as the rows are; only where there are zero points
 //   bias     [N] f32
 #pragma once
 
@@ -52,14 +53,15 @@ struct Int4Layout {
 
 class Int4Weight final : public LinearWeight {
  public:
-  Int4Weight(int64_t n, int64_t k, WeightFormat format, DeviceRuntime& runtime)
+  Int4Weight(int64_t n, int64_t k, WeightFormat format, DType rows, DeviceRuntime& runtime)
       : LinearWeight(n, k),
         layout_(n, k, format),
         format_(format),
+        rows_(rows),
         memory_(runtime.Allocate(layout_.bytes(), MemoryKind::kDevice)) {}
 
   // Activations stay 16-bit: W4A16.
-  InputFormat input_format() const override { return {DType::kBF16}; }
+  InputFormat input_format() const override { return {rows_}; }
   int64_t bytes() const override { return memory_.bytes(); }
 
   const Int4Layout& layout() const { return layout_; }
@@ -78,6 +80,7 @@ class Int4Weight final : public LinearWeight {
  private:
   Int4Layout layout_;
   WeightFormat format_;
+  DType rows_;
   DeviceBuffer memory_;  // codes, scales, offsets, bias
 };
 

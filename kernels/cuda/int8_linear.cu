@@ -168,12 +168,13 @@ void AllowShapes() {
 void AllowInt8Linear(const DeviceProperties& device) {
   AllowShapes<float>();
   AllowShapes<BFloat16>();
-  AllowInt8Bf16Linear();
+  AllowShapes<Float16>();
+  AllowInt8A16Linear();
   if (device.compute_capability == kWgmmaCapability) AllowInt8WgmmaLinear();
 }
 
 void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context) {
-  if (args.x.dtype == DType::kBF16) return Int8Bf16Linear(args, weight, context);
+  if (args.x.dtype != DType::kI8) return Int8A16Linear(args, weight, context);
   CheckArgs(args);
   RA_CHECK_LE(weight.k(), kMaxK);
   Int8LinearParams params;

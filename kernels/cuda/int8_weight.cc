@@ -47,7 +47,7 @@ std::vector<char> PackInt8Bytes(const HostLinear& canonical) {
 std::unique_ptr<LinearWeight> PackInt8(const HostLinear& canonical, DeviceRuntime& runtime) {
   const std::vector<char> bytes = PackInt8Bytes(canonical);
   auto weight = std::make_unique<Int8Weight>(NumOutputs(canonical), canonical.quantized[0].k,
-                                             canonical.format, runtime);
+                                             canonical.format, canonical.rows, runtime);
   RA_CHECK_EQ(weight->bytes(), static_cast<int64_t>(bytes.size()));
   runtime.CopyToDevice(weight->codes(), bytes.data(), weight->bytes());
   return weight;

@@ -12,7 +12,7 @@
 //   bias    [N] f32
 //
 // A row of 16 bytes is what ldmatrix hands to a quarter warp, so that the B registers of mma.sync
-// come out of it for INT8 (m16n8k32), and in columns 4t .. 4t+3 a lane for BF16 rows.
+// come out of it for INT8 (m16n8k32), and in columns 4t .. 4t+3 a lane for 16-bit rows.
 #pragma once
 
 #include <cstdint>
@@ -42,15 +42,16 @@ struct Int8Layout {
 
 class Int8Weight final : public LinearWeight {
  public:
-  Int8Weight(int64_t n, int64_t k, WeightFormat format, DeviceRuntime& runtime)
+  Int8Weight(int64_t n, int64_t k, WeightFormat format, DType rows, DeviceRuntime& runtime)
       : LinearWeight(n, k),
         format_(format),
+        rows_(rows),
         layout_(n, k),
         memory_(runtime.Allocate(layout_.bytes(), MemoryKind::kDevice)) {}
 
-  // W8A8: a scale a row. W8A16: BF16.
+  // W8A8: a scale a row. W8A16: 16-bit rows.
   InputFormat input_format() const override {
-    if (format_.keeps_activations) return {DType::kBF16};
+    if (format_.keeps_activations) return {rows_};
     return {DType::kI8, 0};
   }
   int64_t bytes() const override { return memory_.bytes(); }
@@ -62,6 +63,7 @@ class Int8Weight final : public LinearWeight {
 
  private:
   WeightFormat format_;
+  DType rows_;
   Int8Layout layout_;
   DeviceBuffer memory_;  // codes, scales, bias
 };

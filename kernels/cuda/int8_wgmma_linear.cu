@@ -189,6 +189,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 void AllowInt8WgmmaLinear() {
   AllowSharedMemory(Int8WgmmaKernel<float>, sizeof(SharedStorage));
   AllowSharedMemory(Int8WgmmaKernel<BFloat16>, sizeof(SharedStorage));
+  AllowSharedMemory(Int8WgmmaKernel<Float16>, sizeof(SharedStorage));
 }
 
 void Int8WgmmaLinear(const Int8LinearParams& params, DType y_dtype, Stream stream) {

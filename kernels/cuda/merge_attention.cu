@@ -11,6 +11,7 @@
 
 #include "kernels/check_args.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/launch.h"
 #include "kernels/cuda/row_output.cuh"
@@ -67,18 +68,16 @@ void Quantize(const PagedAttentionArgs& args, Stream stream) {
   params.x_stride = args.q.row_stride;
   params.out = MakeRowsParams(args.out);
   const Dim3 grid = {.x = static_cast<int>(args.q.dim(0))};
-  if (args.q.dtype == DType::kF32) {
-    Launch(QuantizeKernel<float>, grid, {.x = kThreads}, 0, stream, params);
-  } else {
-    Launch(QuantizeKernel<BFloat16>, grid, {.x = kThreads}, 0, stream, params);
-  }
+  WithActivation(args.q.dtype, [&](auto x) {
+    Launch(QuantizeKernel<decltype(x)>, grid, {.x = kThreads}, 0, stream, params);
+  });
 }
 
 AttentionParams MakeParams(const PagedAttentionArgs& args, const CudaAttentionPlan& plan) {
   AttentionParams params;
   params.q = args.q.data;
   params.q_stride = args.q.row_stride;
-  params.q_is_f32 = args.q.dtype == DType::kF32;
+  params.q_dtype = args.q.dtype;
   params.k = args.cache.k.data;
   params.v = args.cache.v.data;
   params.block_size = args.cache.block_size;
@@ -86,7 +85,7 @@ AttentionParams MakeParams(const PagedAttentionArgs& args, const CudaAttentionPl
   if (args.out.dtype != DType::kI8) {
     params.out = args.out.data;
     params.out_stride = args.out.row_stride;
-    params.out_is_f32 = args.out.dtype == DType::kF32;
+    params.out_dtype = args.out.dtype;
   }
   params.num_rows = plan.num_rows();
   params.num_kv_heads = static_cast<int>(args.cache.k.dim(1));

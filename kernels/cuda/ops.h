@@ -14,7 +14,7 @@ namespace runahead::RA_CUDA {
 struct OpContext {
   DeviceRuntime& runtime;
   SpanStaging& spans;
-  DenseLinear* dense = nullptr;  // null: BF16 weights are multiplied by plain_linear.cu
+  DenseLinear* dense = nullptr;  // null: plain_linear.cu multiplies 16-bit weights
 
   Stream stream() const { return runtime.stream(); }
 };
@@ -36,7 +36,7 @@ void ProcessLogits(const ProcessLogitsArgs& args, OpContext& context);
 void SampleAndVerify(const SampleVerifyArgs& args, OpContext& context);
 void TopLogprobs(const TopLogprobsArgs& args, OpContext& context);
 
-// F32 and BF16 weights (plain_linear.cu).
+// F32, BF16 and F16 weights (plain_linear.cu).
 std::unique_ptr<LinearWeight> PackPlainLinear(const HostLinear& canonical, DeviceRuntime& runtime);
 void PlainLinear(const LinearArgs& args, OpContext& context);
 
@@ -49,8 +49,8 @@ void Int4Linear(const LinearArgs& args, const Int4Weight& weight, OpContext& con
 class Int8Weight;
 void AllowInt8Linear(const DeviceProperties& device);  // once, before the first
 void Int8Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
-// BF16 activations (int8_bf16_linear.cu): where Int8Linear goes with them.
-void AllowInt8Bf16Linear();
-void Int8Bf16Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
+// 16-bit activations (int8_a16_linear.cu): where Int8Linear goes with them.
+void AllowInt8A16Linear();
+void Int8A16Linear(const LinearArgs& args, const Int8Weight& weight, OpContext& context);
 
 }  // namespace runahead::RA_CUDA

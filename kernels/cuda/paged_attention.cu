@@ -1,6 +1,6 @@
 // Attention over the paged cache on tensor cores: decode, verification and prefill in one kernel.
-// BF16 caches and INT8 caches (a scale a token and KV head); head sizes that are multiples of 16 up
-// to 128. plain_attention.cu does the rest.
+// BF16 and F16 caches, and INT8 caches (a scale a token and KV head); head sizes that are multiples
+// of 16 up to 128. plain_attention.cu does the rest.
 //
 // A block of 4 warps has one KV head and 16 (or 32) packed rows: the heads of a GQA group times the
 // queries of a sequence (attention_plan.h). It walks key tiles of 64 tokens; K and V of the next
@@ -21,9 +21,9 @@
 // and the position alone. Chunks computed by other blocks (plan: split) are folded by
 // MergeKernel with the same formula, so a row's bits depend neither on the batch nor on the split.
 //
-// Rounding. BF16 cache: q and the weights to BF16. INT8 cache: q to BF16; values are exact in BF16,
-// K's scale multiplies the score; V's scale multiplies the weight, which is then the sum of two
-// BF16 (16 bits). Sums in F32.
+// Rounding. BF16 or F16 cache: q and the weights to the same. INT8 cache: q to BF16; values are
+// exact in BF16, K's scale multiplies the score; V's scale multiplies the weight, which is then the
+// sum of two BF16 (16 bits). Sums in F32.
 //
 // Masking. Tokens beyond the sequence are never read. In a tile that not all rows see whole (the
 // last one, the window's edge) what is not finite in V is taken out, and rows that see such a token
@@ -37,9 +37,9 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_tiles.cuh"
 #include "kernels/cuda/block_reduce.cuh"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/launch.h"
-#include "kernels/cuda/primitives/matrix.h"
 
 namespace runahead::RA_CUDA {
 namespace {
@@ -64,8 +64,8 @@ RA_DEVICE void Score(const AttentionParams& params, const Tile<kDim>& k, Storage
     for (int block = 0; block < kBlocks; ++block) {
       uint32_t a[4];
       LoadMatrix4(a, &shared.q[block * 16 + Lane() % 16][step * 16 + Lane() / 16 * 8]);
-      MmaBF16(sums[block][0], a, b[0]);
-      MmaBF16(sums[block][1], a, b[1]);
+      Mma<typename Storage::Operand>(sums[block][0], a, b[0]);
+      Mma<typename Storage::Operand>(sums[block][1], a, b[1]);
     }
   }
 #pragma unroll
@@ -82,11 +82,12 @@ RA_DEVICE void Score(const AttentionParams& params, const Tile<kDim>& k, Storage
 }
 
 // Stores the weights of a row's keys 2 * lane and 2 * lane + 1.
-template <int kParts, typename Storage>
+template <typename Storage>
 RA_DEVICE void StoreWeights(Storage& shared, int row, float w0, float w1) {
-  const uint32_t pair = PackBF16(w0, w1);
+  const uint32_t pair = Pack<typename Storage::Operand>(w0, w1);
   shared.weights[0][row][Lane()] = pair;
-  if constexpr (kParts == 2) {
+  if constexpr (Storage::kParts == 2) {
+    static_assert(!kIsF16<typename Storage::Operand>, "the rest of a BF16");
     shared.weights[1][row][Lane()] = PackBF16(w0 - LowBF16(pair), w1 - HighBF16(pair));
   }
 }
@@ -132,7 +133,7 @@ RA_DEVICE void Soften(const AttentionParams& params, const Work& work, int tile,
         if (sees[j]) weights[j] *= shared.kv.v_scales[2 * Lane() + j];
       }
     }
-    StoreWeights<Storage::kParts>(shared, row, weights[0], weights[1]);
+    StoreWeights(shared, row, weights[0], weights[1]);
     if (Lane() == 0) shared.shrink[row] = shrink;
     if (!ends_chunk) continue;
     const FoldFactors factors = Fold(state.total, state.chunk);
@@ -192,8 +193,8 @@ RA_DEVICE void Weigh(const AttentionParams& params, const Tile<kDim>& v, Output<
           uint32_t a[4];
           LoadMatrix4(a,
                       &shared.weights[part][block * 16 + Lane() % 16][step * 8 + Lane() / 16 * 4]);
-          MmaBF16(out.sums[block][c][0], a, b[0]);
-          MmaBF16(out.sums[block][c][1], a, b[1]);
+          Mma<typename Storage::Operand>(out.sums[block][c][0], a, b[0]);
+          Mma<typename Storage::Operand>(out.sums[block][c][1], a, b[1]);
         }
       }
     }
@@ -278,7 +279,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       WidenTile<kDim>(params, tile, shared);
       SyncThreads();
     } else {
-      if (is_mixed) CleanValues(params, shared.kv.v[stage], shared.is_bad);
+      if (is_mixed) CleanValues<Cache>(params, shared.kv.v[stage], shared.is_bad);
     }
     Score<kDim, kRows, kIsInt8>(params, shared.kv.k[stage], shared);
     SyncThreads();
@@ -323,26 +324,26 @@ void AllowAll() {
 }  // namespace
 
 bool HasTensorAttention(DType cache, int head_dim) {
-  return (cache == DType::kBF16 || cache == DType::kI8) && head_dim % 16 == 0 && head_dim <= 128;
+  return cache != DType::kF32 && head_dim % 16 == 0 && head_dim <= 128;
 }
 
 void AllowTensorAttention() {
   AllowAll<BFloat16, 64>();
   AllowAll<BFloat16, 128>();
+  AllowAll<Float16, 64>();
+  AllowAll<Float16, 128>();
   AllowAll<int8_t, 64>();
   AllowAll<int8_t, 128>();
 }
 
 void TensorAttention(const AttentionParams& params, DType cache, const CudaAttentionPlan& plan,
                      Stream stream) {
-  const bool is_int8 = cache == DType::kI8;
-  if (params.head_dim <= 64) {
-    is_int8 ? LaunchAll<int8_t, 64>(params, plan, stream)
-            : LaunchAll<BFloat16, 64>(params, plan, stream);
-  } else {
-    is_int8 ? LaunchAll<int8_t, 128>(params, plan, stream)
-            : LaunchAll<BFloat16, 128>(params, plan, stream);
-  }
+  const auto launch = [&](auto type) {
+    params.head_dim <= 64 ? LaunchAll<decltype(type), 64>(params, plan, stream)
+                          : LaunchAll<decltype(type), 128>(params, plan, stream);
+  };
+  if (cache == DType::kI8) return launch(int8_t());
+  WithHalf(cache, launch);
 }
 
 }  // namespace runahead::RA_CUDA

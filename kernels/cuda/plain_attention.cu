@@ -13,6 +13,7 @@
 // lanes read different rows of K: slow. Not measured: no GPU yet.
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/block_reduce.cuh"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/primitives/launch.h"
 
 namespace runahead::RA_CUDA {
@@ -114,9 +115,7 @@ void LaunchPlain(const AttentionParams& params, Stream stream) {
 
 void PlainAttention(const AttentionParams& params, DType cache, Stream stream) {
   RA_CHECK_LE(params.head_dim, kMaxDim);
-  if (cache == DType::kI8) return LaunchPlain<int8_t>(params, stream);
-  if (cache == DType::kBF16) return LaunchPlain<BFloat16>(params, stream);
-  LaunchPlain<float>(params, stream);
+  WithRows(cache, [&](auto type) { LaunchPlain<decltype(type)>(params, stream); });
 }
 
 }  // namespace runahead::RA_CUDA

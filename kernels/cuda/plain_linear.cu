@@ -1,4 +1,4 @@
-// Linear layers of F32 and BF16 weights: the plain fallback, right for every shape and type.
+// Linear layers of F32, BF16 and F16 weights: the plain fallback, right for every shape and type.
 //
 // One warp an output, four warps a block, up to four rows each: lane l multiplies elements l, l +
 // 32, ... of K in ascending order, lanes are added by butterfly. So an output's bits depend on its
@@ -8,6 +8,7 @@
 //
 // Roofline: N K weight bytes for each four rows; a warp reads 128 (or 64) bytes of a weight row at
 // a time. It is for small layers and as a reference on the device; no claim is made of its speed.
+#include <type_traits>
 #include <vector>
 
 #include "kernels/check_args.h"
@@ -92,10 +93,13 @@ void CopyPart(const TensorView& part, const PlainLinearWeight& weight, int64_t f
   for (int64_t i = 0; i < part.dim(0); ++i) {
     for (int64_t j = 0; j < part.dim(1); ++j) {
       const float value = FloatAt(part, i * part.row_stride + j);
-      if constexpr (sizeof(T) == 4) {
-        row[static_cast<size_t>(j)] = value;
+      T& to = row[static_cast<size_t>(j)];
+      if constexpr (std::is_same_v<T, float>) {
+        to = value;
+      } else if constexpr (std::is_same_v<T, Float16>) {
+        to = ToFloat16(value);
       } else {
-        row[static_cast<size_t>(j)] = ToBFloat16(value);
+        to = ToBFloat16(value);
       }
     }
     runtime.CopyToDevice(weight.row(first + i), row.data(),
@@ -107,7 +111,7 @@ void CopyPart(const TensorView& part, const PlainLinearWeight& weight, int64_t f
 
 std::unique_ptr<LinearWeight> PackPlainLinear(const HostLinear& canonical, DeviceRuntime& runtime) {
   CheckArgs(canonical);
-  const DType dtype = canonical.format == WeightFormat::kBF16 ? DType::kBF16 : DType::kF32;
+  const DType dtype = canonical.format.dtype();
   int64_t n = 0;
   for (const TensorView& part : canonical.parts) n += part.dim(0);
   auto weight = std::make_unique<PlainLinearWeight>(n, canonical.parts[0].dim(1), dtype, runtime);
@@ -115,11 +119,8 @@ std::unique_ptr<LinearWeight> PackPlainLinear(const HostLinear& canonical, Devic
   std::vector<float> bias(static_cast<size_t>(n));
   for (size_t p = 0; p < canonical.parts.size(); ++p) {
     const TensorView& part = canonical.parts[p];
-    if (dtype == DType::kF32) {
-      CopyPart<float>(part, *weight, first, runtime);
-    } else {
-      CopyPart<BFloat16>(part, *weight, first, runtime);
-    }
+    WithActivation(dtype,
+                   [&](auto type) { CopyPart<decltype(type)>(part, *weight, first, runtime); });
     if (!canonical.biases.empty() && canonical.biases[p].data != nullptr) {
       for (int64_t i = 0; i < part.dim(0); ++i) {
         bias[static_cast<size_t>(first + i)] = FloatAt(canonical.biases[p], i);
@@ -145,8 +146,10 @@ void PlainLinear(const LinearArgs& args, OpContext& context) {
   params.n = static_cast<int>(weight.n());
   params.k = static_cast<int>(weight.k());
   if (params.num_rows == 0) return;
-  if (context.dense != nullptr && weight.input_format().dtype == DType::kBF16 &&
-      context.dense->Run({.x = params.x,
+  const DType dtype = weight.input_format().dtype;
+  if (context.dense != nullptr && dtype != DType::kF32 &&
+      context.dense->Run({.dtype = dtype,
+                          .x = params.x,
                           .x_stride = params.x_stride,
                           .weight = params.weight,
                           .bias = params.bias,
@@ -159,7 +162,7 @@ void PlainLinear(const LinearArgs& args, OpContext& context) {
                          context.stream())) {
     return;
   }
-  WithActivation(weight.input_format().dtype, [&](auto w) {
+  WithActivation(dtype, [&](auto w) {
     WithActivation(args.y.dtype, [&](auto y) {
       Launch(PlainLinearKernel<decltype(w), decltype(y)>,
              {.x = (params.n + kWarps - 1) / kWarps, .y = (params.num_rows + kRows - 1) / kRows},

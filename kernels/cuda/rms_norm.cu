@@ -58,18 +58,17 @@ __global__ void __launch_bounds__(kThreads)
   StoreRow<kThreads, Y>(params.y, row, normed, shared.quantize);
 }
 
-// R: of the residual, X: of what is added to it.
-template <typename R, typename X, typename Y>
+template <typename X, typename Y>
 __global__ void __launch_bounds__(kThreads)
     AddRmsNormKernel(const __grid_constant__ RmsNormParams params) {
   auto& shared = StaticShared<SharedStorage>();
   const int width = params.y.width;
   const int64_t row = BlockX();
   const X* x = static_cast<const X*>(params.x) + row * params.x_stride;
-  R* residual = static_cast<R*>(params.residual) + row * params.residual_stride;
+  X* residual = static_cast<X*>(params.residual) + row * params.residual_stride;
   float sum = 0;
   for (int i = ThreadX(); i < width; i += kThreads) {
-    const R added = RoundTo<R>(ToF32(residual[i]) + ToF32(x[i]));
+    const X added = RoundTo<X>(ToF32(residual[i]) + ToF32(x[i]));
     residual[i] = added;
     const float v = ToF32(added);
     sum = Fma(v, v, sum);
@@ -114,12 +113,10 @@ void AddRmsNorm(const AddRmsNormArgs& args, OpContext& context) {
   params.gain = args.gain;
   params.eps = args.eps;
   params.y = MakeRowsParams(args.y);
-  WithActivation(args.residual.dtype, [&](auto r) {
-    WithActivation(args.x.dtype, [&](auto x) {
-      WithRows(args.y.dtype, [&](auto y) {
-        Launch(AddRmsNormKernel<decltype(r), decltype(x), decltype(y)>, {.x = num_rows},
-               {.x = kThreads}, 0, context.stream(), params);
-      });
+  WithActivation(args.x.dtype, [&](auto x) {
+    WithRows(args.y.dtype, [&](auto y) {
+      Launch(AddRmsNormKernel<decltype(x), decltype(y)>, {.x = num_rows}, {.x = kThreads}, 0,
+             context.stream(), params);
     });
   });
 }

@@ -1,5 +1,5 @@
 // RopeAndStoreKv: norms q and k heads where asked, rotates them, writes q back and k and v into the
-// paged cache: as f32, bf16, or INT8 with a scale a token and head.
+// paged cache: as f32, bf16, f16, or INT8 with a scale a token and head.
 //
 // One warp a head, four warps a block; grid.x: tokens, grid.y: heads by four. Lane l holds the
 // pairs (i, i + D/2) for i = l, l + 32, ...: what a rotation mixes, so that q is rotated in place.

@@ -1,4 +1,4 @@
-// How an op stores a row it has computed: f32, bf16, or quantized rows
+// How an op stores a row it has computed: f32, bf16, f16, or quantized rows
 // (kernels/quantized_rows.h). One block stores one row.
 #pragma once
 

@@ -1,4 +1,4 @@
-// silu(gate) * up, into f32, bf16 or quantized rows.
+// silu(gate) * up, into rows of 32 or 16 bits or quantized ones.
 //
 // One block of 256 threads a row: gate is [0, I), up is [I, 2 I) of the row.
 //

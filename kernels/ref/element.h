@@ -33,8 +33,10 @@ inline float LoadAt(const void* data, DType dtype, int64_t i) {
 inline void StoreAt(void* data, DType dtype, int64_t i, float value) {
   if (dtype == DType::kF32) {
     static_cast<float*>(data)[i] = value;
+  } else if (dtype == DType::kF16) {
+    static_cast<Float16*>(data)[i] = ToFloat16(value);
   } else {
-    RA_CHECK(dtype == DType::kBF16, "f32 or bf16");
+    RA_CHECK(dtype == DType::kBF16, "f32, bf16 or f16");
     static_cast<BFloat16*>(data)[i] = ToBFloat16(value);
   }
 }
@@ -58,7 +60,7 @@ inline double LoadQuantized(const TensorView& view, int64_t row, int64_t col) {
   return double{scale} * values[col];
 }
 
-// Row `row` of f32, bf16 or quantized rows.
+// Row `row` of f32, bf16, f16 or quantized rows.
 inline std::vector<double> LoadRow(const TensorView& view, int64_t row) {
   std::vector<double> values(static_cast<size_t>(view.RowElements()));
   for (size_t i = 0; i < values.size(); ++i) {
@@ -86,7 +88,7 @@ inline void QuantizeGroup(std::span<const double> x, int8_t* values, float& scal
   }
 }
 
-// Rounds a row of values to what the view holds: f32, bf16 or quantized rows.
+// Rounds a row of values to what the view holds: f32, bf16, f16 or quantized rows.
 inline void StoreRow(const TensorView& view, int64_t row, std::span<const double> x) {
   if (view.dtype != DType::kI8) {
     for (size_t i = 0; i < x.size(); ++i) Store(view, row, static_cast<int64_t>(i), x[i]);

@@ -20,7 +20,7 @@ class RefLinearWeight final : public LinearWeight {
   // The same as the other backends', so that roundings between ops agree.
   InputFormat input_format() const override {
     if (format_.is_quantized()) return {DType::kI8, format_.group};
-    return {format_ == WeightFormat::kBF16 ? DType::kBF16 : DType::kF32};
+    return {format_.dtype()};
   }
   int64_t bytes() const override {
     return static_cast<int64_t>((values.size() + bias.size()) * sizeof(float));
@@ -34,7 +34,14 @@ class RefLinearWeight final : public LinearWeight {
 };
 
 float RoundTo(WeightFormat format, float value) {
-  return format == WeightFormat::kBF16 ? ToFloat(ToBFloat16(value)) : value;
+  switch (format.dtype()) {
+    case DType::kBF16:
+      return ToFloat(ToBFloat16(value));
+    case DType::kF16:
+      return ToFloat(ToFloat16(value));
+    default:
+      return value;
+  }
 }
 
 size_t NumParts(const HostLinear& canonical) {

@@ -14,6 +14,7 @@ class RefBackend final : public Backend {
     info_.name = "ref";
     info_.detail = "scalar reference, 1 thread";
     info_.memory_bytes = HostMemoryBytes();
+    info_.has_f16 = true;
   }
 
   const DeviceInfo& info() const override { return info_; }

@@ -9,13 +9,17 @@
 namespace runahead {
 namespace {
 
-constexpr DType kCacheTypes[] = {DType::kF32, DType::kBF16, DType::kI8};
-
 // What rows are in beside a cache.
 DType ActivationFor(DType cache) { return cache == DType::kI8 ? DType::kF32 : cache; }
 
 class AttentionTest : public OpTest {
  protected:
+  std::vector<DType> CacheTypes() const {
+    std::vector<DType> types = Activations();
+    types.push_back(DType::kI8);
+    return types;
+  }
+
   // Rotates, stores and attends for one batch on top of what the cache holds, and checks q and the
   // outputs.
   void Check(StepFixture& step, const std::vector<Chunk>& runs) {
@@ -35,7 +39,7 @@ TEST_P(AttentionTest, MatchesSoftmaxForAllShapes) {
       {.num_heads = 3, .num_kv_heads = 1, .head_dim = 128, .block_size = 16},
       {.num_heads = 2, .num_kv_heads = 1, .head_dim = 18, .block_size = 24},
   };
-  for (const DType dtype : kCacheTypes) {
+  for (const DType dtype : CacheTypes()) {
     for (const StepShape& shape : shapes) {
       StepFixture step(*backend_, shape, ActivationFor(dtype), dtype);
       Check(step, {{0, 70}, {1, 3}});
@@ -47,8 +51,14 @@ TEST_P(AttentionTest, MatchesSoftmaxForAllShapes) {
 
 TEST_P(AttentionTest, MixesActivationAndCacheTypes) {
   const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 32, .block_size = 16};
-  const std::pair<DType, DType> mixes[] = {
+  std::vector<std::pair<DType, DType>> mixes = {
       {DType::kF32, DType::kBF16}, {DType::kBF16, DType::kF32}, {DType::kBF16, DType::kI8}};
+  if (backend_->info().has_f16) {
+    mixes.insert(mixes.end(), {{DType::kF16, DType::kF32},
+                               {DType::kF16, DType::kI8},
+                               {DType::kF16, DType::kBF16},
+                               {DType::kBF16, DType::kF16}});
+  }
   for (const auto& [activation, cache] : mixes) {
     StepFixture step(*backend_, shape, activation, cache);
     Check(step, {{0, 33}});
@@ -57,7 +67,7 @@ TEST_P(AttentionTest, MixesActivationAndCacheTypes) {
 }
 
 TEST_P(AttentionTest, MasksBeyondTheSlidingWindow) {
-  for (const DType dtype : kCacheTypes) {
+  for (const DType dtype : CacheTypes()) {
     for (const int window : {1, 5, 64, 100}) {
       StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 32, .block_size = 16};
       shape.window = window;
@@ -71,7 +81,7 @@ TEST_P(AttentionTest, MasksBeyondTheSlidingWindow) {
 TEST_P(AttentionTest, NormsQueriesAndKeysPerHead) {
   StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 48, .block_size = 16};
   shape.qk_norm = true;
-  for (const DType dtype : kCacheTypes) {
+  for (const DType dtype : CacheTypes()) {
     StepFixture step(*backend_, shape, ActivationFor(dtype), dtype);
     Check(step, {{0, 20}, {1, 1}});
   }
@@ -80,7 +90,7 @@ TEST_P(AttentionTest, NormsQueriesAndKeysPerHead) {
 // One sequence and one KV head at a long context: the key tiles themselves are shared out over the
 // threads.
 TEST_P(AttentionTest, SharesALongContextByKeyTiles) {
-  for (const DType dtype : kCacheTypes) {
+  for (const DType dtype : CacheTypes()) {
     StepShape shape = {.num_heads = 2, .num_kv_heads = 1, .head_dim = 64, .block_size = 16};
     shape.max_context = 1100;
     StepFixture step(*backend_, shape, ActivationFor(dtype), dtype);
@@ -91,7 +101,7 @@ TEST_P(AttentionTest, SharesALongContextByKeyTiles) {
 
 // What lies in the cache beyond a sequence's tokens is garbage by definition, NaN included.
 TEST_P(AttentionTest, IgnoresGarbageBeyondTheContext) {
-  for (const DType dtype : kCacheTypes) {
+  for (const DType dtype : CacheTypes()) {
     const StepShape shape = {.num_heads = 2, .num_kv_heads = 1, .head_dim = 32, .block_size = 16};
     StepFixture step(*backend_, shape, ActivationFor(dtype), dtype);
     step.PoisonCache();
@@ -109,7 +119,7 @@ TEST_P(AttentionTest, WhatIsNotFiniteStaysInItsSequence) {
   const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 32, .block_size = 16};
   const int value_head = shape.num_heads + shape.num_kv_heads + 1;
   const int key_head = shape.num_heads + 1;
-  for (const DType cache : kCacheTypes) {
+  for (const DType cache : CacheTypes()) {
     for (const int head : {key_head, value_head}) {
       for (const float spoilt : {NAN, INFINITY}) {
         StepFixture step(*backend_, shape, DType::kF32, cache);
@@ -176,7 +186,7 @@ TEST_P(AttentionTest, QuantizesItsOutputWhereTheViewAsks) {
 
 TEST_P(AttentionTest, CopyBlocksMovesWholeBlocks) {
   const StepShape shape = {.num_heads = 2, .num_kv_heads = 1, .head_dim = 32, .block_size = 16};
-  for (const DType cache : kCacheTypes) {
+  for (const DType cache : CacheTypes()) {
     StepFixture step(*backend_, shape, DType::kF32, cache);
     Check(step, {{0, 40}});
     step.MoveBlocks(*backend_, 0);  // to other blocks; the old ones are poisoned

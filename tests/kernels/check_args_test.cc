@@ -16,9 +16,9 @@ TEST(CheckArgsDeathTest, ShapesMustAgree) {
 }
 
 TEST(CheckArgsDeathTest, TypesMustBeActivations) {
-  const Tensor x(DType::kF16, {3, 8});
+  const Tensor x(DType::kI32, {3, 8});
   const std::vector<float> gain(8);
-  EXPECT_DEATH(CheckArgs(RmsNormArgs{x.view(), gain.data(), 1e-5f, x.view()}), "f32 or bf16");
+  EXPECT_DEATH(CheckArgs(RmsNormArgs{x.view(), gain.data(), 1e-5f, x.view()}), "f32, bf16 or f16");
 }
 
 TEST(CheckArgsDeathTest, LinearTakesItsInputFormat) {

@@ -9,7 +9,6 @@
 namespace runahead {
 namespace {
 
-constexpr DType kActivations[] = {DType::kF32, DType::kBF16};
 constexpr int64_t kWidths[] = {1, 15, 16, 33, 100, 2048};
 
 // Quantized rows that own their memory, every byte of it garbage until written.
@@ -105,7 +104,7 @@ class ElementwiseTest : public OpTest {
         const double y = x.at(t, i) * inverse * static_cast<double>(gain[static_cast<size_t>(i)]);
         expected.push_back(y);
         bound.push_back((static_cast<double>(width + 2) / 2 + 4) * kEpsF32 * std::abs(y) +
-                        EpsOf(y_dtype) * std::abs(y) + 1e-38);
+                        RoundingOf(y_dtype, y) + 1e-38);
       }
     }
   }
@@ -113,8 +112,8 @@ class ElementwiseTest : public OpTest {
 
 TEST_P(ElementwiseTest, RmsNormMatchesTheFormula) {
   std::mt19937 rng(1);
-  for (const DType x_dtype : kActivations) {
-    for (const DType y_dtype : kActivations) {
+  for (const DType x_dtype : Activations()) {
+    for (const DType y_dtype : Activations()) {
       for (const int64_t width : kWidths) {
         for (const int64_t rows : {0, 1, 5, 40}) {
           const Tensor x = RandomTensor(x_dtype, {rows, width}, rng);
@@ -133,7 +132,7 @@ TEST_P(ElementwiseTest, RmsNormMatchesTheFormula) {
 
 TEST_P(ElementwiseTest, AddRmsNormNormsTheStoredSum) {
   std::mt19937 rng(2);
-  for (const DType dtype : kActivations) {
+  for (const DType dtype : Activations()) {
     for (const int64_t width : kWidths) {
       Tensor residual = RandomTensor(dtype, {7, width}, rng);
       const Tensor before = residual;
@@ -162,8 +161,8 @@ TEST_P(ElementwiseTest, AddRmsNormNormsTheStoredSum) {
 // -88 the true value is under 88 e^-88 |u| and zero stands for it.
 TEST_P(ElementwiseTest, SiluMulMatchesTheFormula) {
   std::mt19937 rng(3);
-  for (const DType in : kActivations) {
-    for (const DType out : kActivations) {
+  for (const DType in : Activations()) {
+    for (const DType out : Activations()) {
       for (const int64_t width : kWidths) {
         Tensor gate_up = RandomTensor(in, {9, 2 * width}, rng, 4);
         gate_up.set(0, 0, -200);
@@ -177,7 +176,7 @@ TEST_P(ElementwiseTest, SiluMulMatchesTheFormula) {
             const double g = gate_up.at(t, i);
             const double value = g / (1 + std::exp(-g)) * gate_up.at(t, width + i);
             expected.push_back(value);
-            bound.push_back((8 * kEpsF32 + EpsOf(out)) * std::abs(value) +
+            bound.push_back(8 * kEpsF32 * std::abs(value) + RoundingOf(out, value) +
                             90 * std::exp(-87.0) * std::abs(gate_up.at(t, width + i)) + 1e-38);
           }
         }
@@ -189,8 +188,8 @@ TEST_P(ElementwiseTest, SiluMulMatchesTheFormula) {
 
 TEST_P(ElementwiseTest, EmbedTakesRowsOfTheTable) {
   std::mt19937 rng(4);
-  for (const DType table_dtype : kActivations) {
-    for (const DType out_dtype : kActivations) {
+  for (const DType table_dtype : Activations()) {
+    for (const DType out_dtype : Activations()) {
       const Tensor table = RandomTensor(table_dtype, {50, 37}, rng);
       const std::vector<int32_t> ids = {0, 49, 7, 7, 12};
       const Tensor out(out_dtype, {5, 37});
@@ -211,7 +210,7 @@ TEST_P(ElementwiseTest, EmbedTakesRowsOfTheTable) {
 
 TEST_P(ElementwiseTest, GatherRowsCopies) {
   std::mt19937 rng(4);
-  for (const DType dtype : kActivations) {
+  for (const DType dtype : Activations()) {
     const Tensor x = RandomTensor(dtype, {11, 53}, rng);
     const std::vector<int32_t> rows = {10, 0, 3};
     const Tensor out(dtype, {3, 53});
@@ -224,7 +223,7 @@ TEST_P(ElementwiseTest, GatherRowsCopies) {
 
 TEST_P(ElementwiseTest, NormsQuantize) {
   std::mt19937 rng(5);
-  for (const DType dtype : kActivations) {
+  for (const DType dtype : Activations()) {
     for (const int64_t width : kQuantizedWidths) {
       for (const int group : kGroups) {
         const Tensor x = RandomTensor(dtype, {4, width}, rng);
@@ -310,7 +309,7 @@ TEST_P(ElementwiseTest, EmbedTakesQuantizedRows) {
     const QuantizedRows table(9, width, 0);
     FillQuantizedRows(matrix.view(), 0, table.view());
     const std::vector<int32_t> ids = {8, 0, 0, 5};
-    for (const DType out_dtype : kActivations) {
+    for (const DType out_dtype : Activations()) {
       const Tensor out(out_dtype, {4, width});
       backend_->Embed({.table = table.view(), .ids = ids, .out = out.view()});
       Tensor expected(out_dtype, {4, width});

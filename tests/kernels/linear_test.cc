@@ -56,12 +56,13 @@ void CheckLinear(Backend& backend, std::vector<int64_t> part_rows, int64_t k, in
         for (int64_t j = 0; j < k; ++j) {
           auto w = static_cast<float>(layer.parts[p].at(i, j));
           if (format == WeightFormat::kBF16) w = ToFloat(ToBFloat16(w));
+          if (format == WeightFormat::kF16) w = ToFloat(ToFloat16(w));
           sum += w * x.at(t, j);
           size += std::abs(w * x.at(t, j));
         }
         expected.push_back(sum);
-        bound.push_back(static_cast<double>(k + 2) * kEpsF32 * size +
-                        EpsOf(y_dtype) * std::abs(sum) + 1e-30);
+        bound.push_back(static_cast<double>(k + 2) * kEpsF32 * size + RoundingOf(y_dtype, sum) +
+                        1e-30);
       }
     }
   }
@@ -70,11 +71,19 @@ void CheckLinear(Backend& backend, std::vector<int64_t> part_rows, int64_t k, in
                    std::to_string(num_rows) + " stored " + std::string(DTypeName(stored)));
 }
 
-class LinearTest : public OpTest {};
+class LinearTest : public OpTest {
+ protected:
+  std::vector<WeightFormat> Formats() const {
+    if (backend_->info().has_f16) {
+      return {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16};
+    }
+    return {WeightFormat::kF32, WeightFormat::kBF16};
+  }
+};
 
 TEST_P(LinearTest, MatchesTheSumForAllShapes) {
-  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
-    const DType stored = format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16;
+  for (const WeightFormat format : Formats()) {
+    const DType stored = format.dtype();
     // Odd sizes, less than a panel, whole panels, more panels than threads; rows within, at and
     // over the tile.
     for (const int64_t n : {1, 31, 32, 33, 96, 200}) {
@@ -100,11 +109,13 @@ TEST_P(LinearTest, MatchesTheSumWhenShared) {
 
 TEST_P(LinearTest, StacksPartsAndConvertsWhatIsStored) {
   for (const DType stored : {DType::kF32, DType::kF16, DType::kBF16}) {
-    for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16}) {
+    for (const WeightFormat format : Formats()) {
       CheckLinear(*backend_, {40, 7, 21}, 48, 5, stored, format, true, DType::kF32);
     }
   }
-  CheckLinear(*backend_, {40, 7}, 48, 5, DType::kBF16, WeightFormat::kBF16, true, DType::kBF16);
+  for (const WeightFormat format : Formats()) {
+    CheckLinear(*backend_, {40, 7}, 48, 5, format.dtype(), format, true, format.dtype());
+  }
 }
 
 TEST_P(LinearTest, WritesOnlyItsColumnsOfAWiderRow) {

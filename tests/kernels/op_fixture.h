@@ -2,6 +2,7 @@
 // bound. Test thread only.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <ostream>
@@ -19,7 +20,15 @@ namespace runahead {
 // Unit roundoffs: half the distance from 1 to the next value.
 inline constexpr double kEpsF32 = 0x1p-24;
 inline constexpr double kEpsBf16 = 0x1p-8;
-inline double EpsOf(DType dtype) { return dtype == DType::kBF16 ? kEpsBf16 : kEpsF32; }
+inline constexpr double kEpsF16 = 0x1p-11;
+inline double EpsOf(DType dtype) {
+  return dtype == DType::kBF16 ? kEpsBf16 : dtype == DType::kF16 ? kEpsF16 : kEpsF32;
+}
+// What rounding `value` to the dtype may change it by: f16 has few exponents, and half of 2^-24 is
+// the least it can be off by.
+inline double RoundingOf(DType dtype, double value) {
+  return EpsOf(dtype) * std::abs(value) + (dtype == DType::kF16 ? 0x1p-25 : 0);
+}
 
 // A backend under test.
 struct BackendCase {
@@ -46,6 +55,11 @@ std::string CaseName(const testing::TestParamInfo<BackendCase>& info);
 class OpTest : public testing::TestWithParam<BackendCase> {
  protected:
   OpTest() : backend_(Make(GetParam())) {}
+  // Types of activations that the backend has.
+  std::vector<DType> Activations() const {
+    if (backend_->info().has_f16) return {DType::kF32, DType::kBF16, DType::kF16};
+    return {DType::kF32, DType::kBF16};
+  }
   std::unique_ptr<Backend> backend_;
 };
 // Ops the CUDA backend has no kernels for yet.

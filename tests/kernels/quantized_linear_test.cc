@@ -156,7 +156,7 @@ class Problem {
           }
           const auto roundings = static_cast<double>(2 * x_.layout.num_groups + 3);
           expected.push_back(sum);
-          bound.push_back(roundings * kEpsF32 * size + EpsOf(shape_.y) * std::abs(sum) + 1e-30);
+          bound.push_back(roundings * kEpsF32 * size + RoundingOf(shape_.y, sum) + 1e-30);
         }
       }
     }

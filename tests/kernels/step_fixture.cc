@@ -12,7 +12,9 @@ constexpr int kSequences = 2;
 constexpr float kNormEps = 1e-6f;
 
 float Rounded(float value, DType dtype) {
-  return dtype == DType::kBF16 ? ToFloat(ToBFloat16(value)) : value;
+  return dtype == DType::kBF16  ? ToFloat(ToBFloat16(value))
+         : dtype == DType::kF16 ? ToFloat(ToFloat16(value))
+                                : value;
 }
 
 }  // namespace
@@ -215,7 +217,7 @@ void StepFixture::FillCache(Backend& backend, int sequence, int num_tokens) {
 }
 
 void StepFixture::PoisonCache() {
-  std::memset(k_.view().data, 0xFF, k_.bytes().size());  // a NaN in either dtype
+  std::memset(k_.view().data, 0xFF, k_.bytes().size());  // a NaN in every float type
   std::memset(v_.view().data, 0xFF, v_.bytes().size());
 }
 
@@ -285,12 +287,12 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
   const float* q_gain = shape_.qk_norm ? q_norm_.data() : nullptr;
   const auto q = Rotated(tokens[static_cast<size_t>(position)], head, q_gain, position);
   const int begin = shape_.window == 0 ? 0 : std::max(0, position - shape_.window + 1);
-  const bool rounds = cache_dtype_ == DType::kBF16;
+  const double rounding_of_cache = DTypeBytes(cache_dtype_) == 2 ? EpsOf(cache_dtype_) : 0;
   const bool is_int8 = cache_dtype_ == DType::kI8;
   double largest_q = 0;
   for (const double x : q) largest_q = std::max(largest_q, std::abs(x));
   const double u =
-      RotationError() + (rounds ? kEpsBf16 : 0) + (activation_ == DType::kBF16 ? kEpsBf16 : 0);
+      RotationError() + rounding_of_cache + (DTypeBytes(activation_) == 2 ? EpsOf(activation_) : 0);
   std::vector<double> scores;
   double delta = 0;
   for (int p = begin; p <= position; ++p) {
@@ -312,7 +314,7 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
   double total = 0;
   for (double& score : scores) total += score = std::exp(score - highest);
   const double num_keys = position + 1 - begin;
-  const double weight_error = std::expm1(2 * delta) + (rounds ? kEpsBf16 : 0) +
+  const double weight_error = std::expm1(2 * delta) + rounding_of_cache +
                               (num_keys + num_keys / kKeyTileTokens + 16) * kEpsF32;
   for (size_t i = 0; i < dim; ++i) {
     double sum = 0;
@@ -324,10 +326,12 @@ void StepFixture::AppendHead(int sequence, int position, int head, std::vector<d
       sum += weight * v.value[i];
       size += weight * std::abs(v.value[i]);
       rounding += weight * v.slack[i];
+      // Softmax weights in f16 have no more exponents than that.
+      if (cache_dtype_ == DType::kF16) rounding += 0x1p-25 * std::abs(v.value[i]) / total;
     }
     expected.push_back(sum);
-    bound.push_back((weight_error + (rounds ? kEpsBf16 : 0)) * size + rounding +
-                    EpsOf(activation_) * std::abs(sum) + 1e-30);
+    bound.push_back((weight_error + rounding_of_cache) * size + rounding +
+                    RoundingOf(activation_, sum) + 1e-30);
   }
 }
 

@@ -75,6 +75,12 @@ TEST_P(GoldenTest, Bf16StaysWithinItsOwnRounding) {
   ExpectWithin(3 * golden_.bf16_error, WeightFormat::kBF16, DType::kBF16);
 }
 
+// The reference alone: no instruction set computes in F16. Three more bits round an eighth as far.
+TEST_P(GoldenTest, F16StaysWithinItsOwnRounding) {
+  if (std::get<1>(GetParam()) != "ref") return;
+  ExpectWithin(3 * golden_.bf16_error / 8, WeightFormat::kF16, DType::kF16);
+}
+
 TEST(TransformerTest, WeightBytesCountEveryBuffer) {
   TestModel model(GoldenModel("llama_tied"), {.backend = "ref"});
   // The reference keeps f32 and a bias of zeros per row; a tied head is packed beside its table.

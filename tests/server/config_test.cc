@@ -88,7 +88,7 @@ TEST(Config, WrongTypesAndRangesNameTheKey) {
   EXPECT_THAT(ErrorOf(R"({"max_num_seqs": 18446744073709551615})"), HasSubstr("from 1 to 65536"));
   EXPECT_THAT(ErrorOf(R"({"kv_cache_bytes": -1})"), HasSubstr("'kv_cache_bytes' must be from 0"));
   EXPECT_EQ(ErrorOf(R"({"dtype": "fp8"})"),
-            "c.json: 'dtype' must be \"auto\", \"f32\" or \"bf16\", not \"fp8\"");
+            "c.json: 'dtype' must be \"auto\", \"f32\", \"bf16\" or \"f16\", not \"fp8\"");
   EXPECT_THAT(ErrorOf(R"({"model": null})"), HasSubstr("of type string, not null"));
   EXPECT_THAT(ErrorOf(R"({"pin_threads": 1})"), HasSubstr("of type boolean, not number"));
   EXPECT_THAT(ErrorOf(R"({"api_keys": "k"})"), HasSubstr("of type list of strings, not string"));

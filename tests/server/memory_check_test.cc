@@ -1,6 +1,10 @@
 #include "server/memory_check.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -183,6 +187,34 @@ TEST_F(MemoryCheckTest, AContextBeyondTheModelsIsRefused) {
 TEST_F(MemoryCheckTest, UnknownTypesAreRefusedByName) {
   settings_.kv_cache_dtype = "int3";
   EXPECT_THAT(PlanModel(*backend_, settings_).status().message(), HasSubstr("int3"));
+}
+
+// A float16 checkpoint is served as it is where the backend computes in F16, and else in BF16.
+TEST_F(MemoryCheckTest, F16IsForBackendsThatComputeInIt) {
+  const std::filesystem::path folder = testing::TempDir() + "runahead_float16";
+  std::filesystem::create_directory(folder);
+  std::ifstream in(settings_.directory + "/config.json");
+  std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const size_t at = config.find("bfloat16");
+  ASSERT_NE(at, std::string::npos);
+  std::ofstream(folder / "config.json") << config.replace(at, 8, "float16");
+  settings_.directory = folder;
+  EXPECT_EQ(Plan().weight_format, WeightFormats(WeightFormat::kF16));
+  EXPECT_EQ(Plan().memory.kv_shape.dtype, DType::kF16);
+  settings_.dtype = "bf16";
+  EXPECT_EQ(Plan().weight_format, WeightFormats(WeightFormat::kBF16));
+
+  backend_ = MakeBackend("cpu", {}).value();
+  settings_.dtype = "auto";
+  EXPECT_EQ(Plan().weight_format, WeightFormats(WeightFormat::kBF16));
+  EXPECT_EQ(Plan().memory.kv_shape.dtype, DType::kBF16);
+  settings_.dtype = "f16";
+  EXPECT_THAT(PlanModel(*backend_, settings_).status().message(),
+              HasSubstr("dtype 'f16' is not for the cpu backend"));
+  settings_.dtype = "f32";
+  settings_.kv_cache_dtype = "f16";
+  EXPECT_EQ(PlanModel(*backend_, settings_).status().param(), "kv_cache_dtype");
+  std::filesystem::remove_all(folder);
 }
 
 // An INT8 cache has an f32 scale for each token and head; the draft model's is of the same type.

@@ -45,18 +45,22 @@ double WorstError(TestModel& model, const Golden& golden) {
   return worst;
 }
 
-// docs/numerics.md, "Model goldens": activations are BF16 here, whatever the weights are.
-TEST_P(CudaModelTest, LogitsAreTransformersWithinBf16) {
-  for (const char* name : {"qwen2_window", "qwen3_wide_heads"}) {
+// docs/numerics.md, "Model goldens": activations are of the weights' type.
+TEST_P(CudaModelTest, LogitsAreTransformers) {
+  for (const char* name : {"qwen2_window", "qwen3_wide_heads", "llama_mha_f16"}) {
     const Golden golden = ReadGolden(GoldenModel(name));
     TestModel model(GoldenModel(name), {.make_backend = MakerOf(GetParam(), true),
                                         .weights = WeightFormat::kBF16,
                                         .kv = DType::kBF16});
     EXPECT_LE(WorstError(model, golden), 3 * golden.bf16_error) << name;
+    TestModel f16(GoldenModel(name), {.make_backend = MakerOf(GetParam(), true),
+                                      .weights = WeightFormat::kF16,
+                                      .kv = DType::kF16});
+    EXPECT_LE(WorstError(f16, golden), 3 * golden.bf16_error / 8) << name;
   }
   const Golden golden = ReadGolden(GoldenModel("llama_gqa"));
   TestModel model(GoldenModel("llama_gqa"), {.make_backend = MakerOf(GetParam(), true)});
-  EXPECT_LE(WorstError(model, golden), 3 * golden.bf16_error) << "F32 weights and cache";
+  EXPECT_LE(WorstError(model, golden), 1e-4) << "F32 weights and cache";
 }
 
 // A quantized checkpoint's own rounding (of INT8 activations, say) is the reference's too; the rest
@@ -140,7 +144,10 @@ TEST_P(CudaModelTest, LogitsDependOnNeitherBatchNorGraphs) {
     WeightFormats weights;
     DType kv;
   };
-  const Kept all[] = {{"llama_gqa", WeightFormat::kBF16, DType::kBF16},
+  WeightFormats int4_with_f16 = WeightFormat::kF16;
+  int4_with_f16.quantized = WeightFormat{WeightType::kInt4, 32, true};
+  const Kept all[] = {{"llama_mha_f16", int4_with_f16, DType::kF16},
+                      {"llama_gqa", WeightFormat::kBF16, DType::kBF16},
                       {"qwen3_wide_heads", WeightFormat{WeightType::kInt4, 32, false}, DType::kI8}};
   for (const Kept& kept : all) {
     TestModelOptions options = {.weights = kept.weights, .kv = kept.kv, .num_blocks = 96};

@@ -16,7 +16,7 @@ namespace {
 TEST(CudaAttentionTest, RowsDoNotSeeTheirChunkTheirBatchOrTheSplit) {
   constexpr int kBefore = 250;
   constexpr int kTokens = 36;
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8}) {
     for (const int window : {0, 70}) {
       std::map<int, std::vector<uint8_t>> alone;
       const auto backend = Make({"cuda_emulated", "", 1});
@@ -47,7 +47,7 @@ TEST(CudaAttentionTest, RowsDoNotSeeTheirChunkTheirBatchOrTheSplit) {
 // A draft that is not finite shares its tile with rows before it; they must not notice.
 TEST(CudaAttentionTest, ALaterRowThatIsNotFiniteIsNotSeen) {
   const StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 32, .block_size = 16};
-  for (const DType cache : {DType::kBF16, DType::kI8, DType::kF32}) {
+  for (const DType cache : {DType::kBF16, DType::kF16, DType::kI8, DType::kF32}) {
     for (const int head : {4, 6}) {  // of K and of V
       const auto backend = Make({"cuda_emulated", "", 1});
       StepFixture clean(*backend, shape, DType::kF32, cache);

@@ -24,7 +24,7 @@ struct Matrix {
     bias = RandomTensor(DType::kF32, {n}, rng);
   }
 
-  HostLinear canonical() {
+  HostLinear canonical(DType rows) {
     view.codes = TensorView(codes.data(), DType::kU8, {n, (k + 1) / 2});
     view.scales = scales.view();
     if (format.has_zero_points)
@@ -35,6 +35,7 @@ struct Matrix {
     linear.quantized = {&view, 1};
     linear.biases = {&bias_view, 1};
     linear.format = format;
+    linear.rows = rows;
     return linear;
   }
 
@@ -58,7 +59,8 @@ struct Matrix {
   TensorView bias_view;
 };
 
-class Int4LinearTest : public testing::Test {
+// The type of rows is the parameter: BF16 or F16.
+class Int4LinearTest : public testing::TestWithParam<DType> {
  protected:
   Tensor Run(const LinearWeight& weight, const TensorView& x, DType y_dtype = DType::kF32) {
     Tensor y(y_dtype, {x.dim(0), weight.n()});
@@ -70,8 +72,8 @@ class Int4LinearTest : public testing::Test {
   void Check(int64_t rows, int64_t n, int64_t k, WeightFormat format, DType y_dtype = DType::kF32) {
     std::mt19937 rng(static_cast<uint32_t>(rows * 31 + n * 7 + k));
     Matrix w(n, k, format, rng);
-    const Tensor x = RandomTensor(DType::kBF16, {rows, k}, rng);
-    const auto weight = backend_->PackLinear(w.canonical());
+    const Tensor x = RandomTensor(GetParam(), {rows, k}, rng);
+    const auto weight = backend_->PackLinear(w.canonical(GetParam()));
     const Tensor y = Run(*weight, x.view(), y_dtype);
     std::vector<double> expected, bound;
     for (int64_t t = 0; t < rows; ++t) {
@@ -83,8 +85,8 @@ class Int4LinearTest : public testing::Test {
           size += std::abs(w.at(i, j) * x.at(t, j));
         }
         expected.push_back(sum);
-        bound.push_back(static_cast<double>(k + 6) * kEpsF32 * size +
-                        EpsOf(y_dtype) * std::abs(sum) + 1e-30);
+        bound.push_back(static_cast<double>(k + 6) * kEpsF32 * size + RoundingOf(y_dtype, sum) +
+                        1e-30);
       }
     }
     ExpectWithin(y.view(), expected, bound,
@@ -95,30 +97,30 @@ class Int4LinearTest : public testing::Test {
   std::unique_ptr<Backend> backend_ = Make({"cuda_emulated", "", 1});
 };
 
-TEST_F(Int4LinearTest, MatchesTheSumForAllShapes) {
+TEST_P(Int4LinearTest, MatchesTheSumForAllShapes) {
   for (const int group : {32, 64, 128}) {
     for (const bool has_zeros : {false, true}) {
       for (const int64_t k : {1, 33, 128, 200, 704}) Check(3, 40, k, Int4(group, has_zeros));
     }
   }
   for (const int64_t n : {1, 31, 32, 33, 65, 100}) Check(2, n, 160, WeightFormat::kInt4);
-  Check(3, 40, 136, Int4(64, true), DType::kBF16);
+  Check(3, 40, 136, Int4(64, true), GetParam());
 }
 
 // One, two and three blocks of rows, full and not.
-TEST_F(Int4LinearTest, MatchesTheSumForAllNumbersOfRows) {
+TEST_P(Int4LinearTest, MatchesTheSumForAllNumbersOfRows) {
   for (const int64_t rows : {1, 8, 15, 16, 17, 32, 33, 70}) Check(rows, 72, 256, Int4(64, true));
 }
 
 // Enough outputs for the wider tile of few rows (the emulated device has three multiprocessors).
-TEST_F(Int4LinearTest, MatchesTheSumForManyOutputs) { Check(2, 420, 160, WeightFormat::kInt4); }
+TEST_P(Int4LinearTest, MatchesTheSumForManyOutputs) { Check(2, 420, 160, WeightFormat::kInt4); }
 
 // A row's bits are the same alone, among any others, in any place, and in any order of threads.
-TEST_F(Int4LinearTest, RowsDoNotDependOnTheirBatch) {
+TEST_P(Int4LinearTest, RowsDoNotDependOnTheirBatch) {
   std::mt19937 rng(1);
   Matrix w(72, 700, Int4(64, true), rng);
-  const Tensor x = RandomTensor(DType::kBF16, {40, 700}, rng);
-  const auto weight = backend_->PackLinear(w.canonical());
+  const Tensor x = RandomTensor(GetParam(), {40, 700}, rng);
+  const auto weight = backend_->PackLinear(w.canonical(GetParam()));
   const Tensor all = Run(*weight, x.view());
   for (const int64_t count : {1, 2, 7, 16, 17, 33}) {
     emulator::SetSeed(static_cast<uint64_t>(count));
@@ -132,13 +134,13 @@ TEST_F(Int4LinearTest, RowsDoNotDependOnTheirBatch) {
   }
 }
 
-TEST_F(Int4LinearTest, WhatIsNotFiniteStaysInItsRow) {
+TEST_P(Int4LinearTest, WhatIsNotFiniteStaysInItsRow) {
   std::mt19937 rng(2);
   Matrix w(50, 200, WeightFormat::kInt4, rng);
-  Tensor x = RandomTensor(DType::kBF16, {20, 200}, rng);
+  Tensor x = RandomTensor(GetParam(), {20, 200}, rng);
   x.set(3, 199, NAN);
   x.set(17, 0, INFINITY);
-  const auto weight = backend_->PackLinear(w.canonical());
+  const auto weight = backend_->PackLinear(w.canonical(GetParam()));
   const Tensor y = Run(*weight, x.view());
   for (int64_t t = 0; t < 20; ++t) {
     for (int64_t i = 0; i < 50; ++i) {
@@ -151,20 +153,20 @@ TEST_F(Int4LinearTest, WhatIsNotFiniteStaysInItsRow) {
   }
 }
 
-TEST_F(Int4LinearTest, NoRowsDoNothing) {
+TEST_P(Int4LinearTest, NoRowsDoNothing) {
   std::mt19937 rng(3);
   Matrix w(33, 64, WeightFormat::kInt4, rng);
-  const auto weight = backend_->PackLinear(w.canonical());
-  EXPECT_TRUE(Run(*weight, TensorView(nullptr, DType::kBF16, {0, 64})).bytes().empty());
+  const auto weight = backend_->PackLinear(w.canonical(GetParam()));
+  EXPECT_TRUE(Run(*weight, TensorView(nullptr, GetParam(), {0, 64})).bytes().empty());
 }
 
-TEST_F(Int4LinearTest, BytesAreThoseAnnounced) {
+TEST_P(Int4LinearTest, BytesAreThoseAnnounced) {
   std::mt19937 rng(4);
   for (const WeightFormat format : {WeightFormat::kInt4, Int4(32, true)}) {
     for (const int64_t n : {1, 32, 33}) {
       for (const int64_t k : {1, 128, 130}) {
         Matrix w(n, k, format, rng);
-        EXPECT_EQ(backend_->PackLinear(w.canonical())->bytes(),
+        EXPECT_EQ(backend_->PackLinear(w.canonical(GetParam()))->bytes(),
                   backend_->PackedLinearBytes(n, k, format));
       }
     }
@@ -172,10 +174,10 @@ TEST_F(Int4LinearTest, BytesAreThoseAnnounced) {
 }
 
 // Each code lies where the diagram in int4_weight.h says, and nowhere else.
-TEST_F(Int4LinearTest, CodesLieWhereTheDiagramSays) {
+TEST_P(Int4LinearTest, CodesLieWhereTheDiagramSays) {
   std::mt19937 rng(5);
   Matrix w(64, 256, WeightFormat::kInt4, rng);
-  const std::vector<char> bytes = cuda_emulated::PackInt4Bytes(w.canonical());
+  const std::vector<char> bytes = cuda_emulated::PackInt4Bytes(w.canonical(GetParam()));
   constexpr int kColumns[8] = {0, 8, 16, 24, 1, 9, 17, 25};  // plus 2 t
   for (int64_t panel = 0; panel < 2; ++panel) {
     for (int64_t tile = 0; tile < 8; ++tile) {
@@ -193,6 +195,9 @@ TEST_F(Int4LinearTest, CodesLieWhereTheDiagramSays) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Rows, Int4LinearTest, testing::Values(DType::kBF16, DType::kF16),
+                         [](const auto& rows) { return std::string(DTypeName(rows.param)); });
 
 }  // namespace
 }  // namespace runahead

@@ -36,7 +36,7 @@ class Int8LinearTest : public testing::Test {
         const double result = product + w.bias.at(i, 0);
         expected.push_back(result);
         bound.push_back(5 * kEpsF32 * (std::abs(product) + std::abs(w.bias.at(i, 0))) +
-                        EpsOf(y_dtype) * std::abs(result) + 1e-30);
+                        RoundingOf(y_dtype, result) + 1e-30);
       }
     }
     ExpectWithin(
@@ -51,6 +51,7 @@ TEST_F(Int8LinearTest, MatchesTheSumForAllShapes) {
   for (const int64_t k : {1, 31, 64, 128, 129, 600}) Check(3, 40, k);
   for (const int64_t n : {1, 15, 16, 17, 64, 65, 150}) Check(2, n, 160);
   Check(3, 40, 150, DType::kBF16);
+  Check(3, 40, 150, DType::kF16);
 }
 
 TEST_F(Int8LinearTest, MatchesTheSumForAllNumbersOfRows) {

@@ -16,7 +16,7 @@ struct Int8Matrix {
     bias = RandomTensor(DType::kF32, {n}, rng);
   }
 
-  HostLinear canonical(WeightFormat format = WeightFormat::kInt8) {
+  HostLinear canonical(WeightFormat format = WeightFormat::kInt8, DType rows = DType::kBF16) {
     view.codes = TensorView(codes.data(), DType::kI8, {n, k});
     view.scales = scales.view();
     view.k = k;
@@ -25,6 +25,7 @@ struct Int8Matrix {
     linear.quantized = {&view, 1};
     linear.biases = {&bias_view, 1};
     linear.format = format;
+    linear.rows = rows;
     return linear;
   }
 

@@ -51,6 +51,7 @@ TEST_F(Int8WgmmaLinearTest, EqualsTheOtherKernelForAllRowsAndOutputs) {
   for (const int64_t rows : {129, 200, 300}) Check(rows, 40, 160);
   for (const int64_t n : {1, 17, 255, 256, 300}) Check(130, n, 160);
   Check(128, 300, 130, DType::kF32);
+  Check(128, 300, 130, DType::kF16);
 }
 
 // Stores of pairs need rows that begin at even elements.

@@ -61,12 +61,12 @@ Outcome RunOn(Backend& backend, const RopeCase& c, DType activation, DType cache
 // rounding of each.
 void ExpectClose(const Tensor& actual, const Tensor& expected, const RopeCase& c,
                  const std::string& what) {
-  const double eps = EpsOf(actual.view().dtype);
+  const DType dtype = actual.view().dtype;
   const double rotation = (4 + (c.has_norm ? c.head_dim / 2.0 + 10 : 0)) * kEpsF32 * 2 * 30;
   for (int64_t i = 0; i < actual.view().dim(0); ++i) {
     for (int64_t j = 0; j < actual.view().RowElements(); ++j) {
       const double want = expected.at(i, j);
-      ASSERT_NEAR(actual.at(i, j), want, 2 * eps * std::abs(want) + rotation)
+      ASSERT_NEAR(actual.at(i, j), want, 2 * RoundingOf(dtype, want) + rotation)
           << what << " at " << i << ", " << j;
     }
   }
@@ -96,8 +96,8 @@ TEST(CudaRopeStoreTest, MatchesTheReference) {
   const RopeCase cases[] = {
       {4, 2, 64, false}, {3, 1, 40, true}, {1, 1, 256, true}, {8, 8, 2, false}, {5, 5, 128, true}};
   for (const RopeCase& c : cases) {
-    for (const DType activation : {DType::kF32, DType::kBF16}) {
-      for (const DType cache : {DType::kF32, DType::kBF16, DType::kI8}) {
+    for (const DType activation : {DType::kF32, DType::kBF16, DType::kF16}) {
+      for (const DType cache : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8}) {
         const std::string what =
             "head_dim " + std::to_string(c.head_dim) + " cache " + std::string(DTypeName(cache));
         const Outcome actual = RunOn(*cuda, c, activation, cache);

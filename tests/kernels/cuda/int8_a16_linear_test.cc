@@ -7,7 +7,8 @@
 namespace runahead {
 namespace {
 
-class Int8Bf16LinearTest : public testing::Test {
+// The type of rows is the parameter: BF16 or F16.
+class Int8A16LinearTest : public testing::TestWithParam<DType> {
  protected:
   Tensor Run(const LinearWeight& weight, const TensorView& x, DType y_dtype = DType::kF32) {
     Tensor y(y_dtype, {x.dim(0), weight.n()});
@@ -19,8 +20,8 @@ class Int8Bf16LinearTest : public testing::Test {
   void Check(int64_t rows, int64_t n, int64_t k, DType y_dtype = DType::kF32) {
     std::mt19937 rng(static_cast<uint32_t>(rows * 31 + n * 7 + k));
     Int8Matrix w(n, k, rng);
-    const Tensor x = RandomTensor(DType::kBF16, {rows, k}, rng);
-    const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+    const Tensor x = RandomTensor(GetParam(), {rows, k}, rng);
+    const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
     const Tensor y = Run(*weight, x.view(), y_dtype);
     std::vector<double> expected, bound;
     for (int64_t t = 0; t < rows; ++t) {
@@ -34,8 +35,8 @@ class Int8Bf16LinearTest : public testing::Test {
           size += std::abs(product);
         }
         expected.push_back(sum);
-        bound.push_back(static_cast<double>(k + 6) * kEpsF32 * size +
-                        EpsOf(y_dtype) * std::abs(sum) + 1e-30);
+        bound.push_back(static_cast<double>(k + 6) * kEpsF32 * size + RoundingOf(y_dtype, sum) +
+                        1e-30);
       }
     }
     ExpectWithin(
@@ -46,21 +47,21 @@ class Int8Bf16LinearTest : public testing::Test {
   std::unique_ptr<Backend> backend_ = Make({"cuda_emulated", "", 1});
 };
 
-TEST_F(Int8Bf16LinearTest, MatchesTheSumForAllShapes) {
+TEST_P(Int8A16LinearTest, MatchesTheSumForAllShapes) {
   for (const int64_t k : {1, 31, 64, 128, 136, 600}) Check(3, 40, k);
   for (const int64_t n : {1, 15, 16, 17, 64, 65, 150}) Check(2, n, 160);
-  Check(3, 40, 152, DType::kBF16);
+  Check(3, 40, 152, GetParam());
 }
 
-TEST_F(Int8Bf16LinearTest, MatchesTheSumForAllNumbersOfRows) {
+TEST_P(Int8A16LinearTest, MatchesTheSumForAllNumbersOfRows) {
   for (const int64_t rows : {1, 15, 16, 17, 32, 33, 70}) Check(rows, 72, 256);
 }
 
 // Every code, times a one: nothing rounds.
-TEST_F(Int8Bf16LinearTest, EveryCodeIsExact) {
+TEST_P(Int8A16LinearTest, EveryCodeIsExact) {
   std::mt19937 rng(1);
   Int8Matrix w(256, 256, rng);
-  Tensor x(DType::kBF16, {256, 256});
+  Tensor x(GetParam(), {256, 256});
   for (int64_t i = 0; i < 256; ++i) {
     w.scales.set(i, 0, 1);
     w.bias.set(i, 0, 0);
@@ -69,7 +70,7 @@ TEST_F(Int8Bf16LinearTest, EveryCodeIsExact) {
       x.set(i, j, i == j ? 1 : 0);
     }
   }
-  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
   const Tensor y = Run(*weight, x.view());
   for (int64_t t = 0; t < 256; ++t) {
     for (int64_t i = 0; i < 256; ++i) ASSERT_EQ(y.at(t, i), static_cast<int8_t>(i + t - 128));
@@ -77,11 +78,11 @@ TEST_F(Int8Bf16LinearTest, EveryCodeIsExact) {
 }
 
 // A row's bits are the same alone, among any others, in any place, and in any order of threads.
-TEST_F(Int8Bf16LinearTest, RowsDoNotDependOnTheirBatch) {
+TEST_P(Int8A16LinearTest, RowsDoNotDependOnTheirBatch) {
   std::mt19937 rng(2);
   Int8Matrix w(72, 700, rng);
-  const Tensor x = RandomTensor(DType::kBF16, {40, 700}, rng);
-  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+  const Tensor x = RandomTensor(GetParam(), {40, 700}, rng);
+  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
   const Tensor all = Run(*weight, x.view());
   for (const int64_t count : {1, 7, 16, 17, 33}) {
     emulator::SetSeed(static_cast<uint64_t>(count));
@@ -95,13 +96,13 @@ TEST_F(Int8Bf16LinearTest, RowsDoNotDependOnTheirBatch) {
   }
 }
 
-TEST_F(Int8Bf16LinearTest, KeepsWhatIsNotFiniteInItsRow) {
+TEST_P(Int8A16LinearTest, KeepsWhatIsNotFiniteInItsRow) {
   std::mt19937 rng(3);
   Int8Matrix w(50, 200, rng);
-  Tensor x = RandomTensor(DType::kBF16, {20, 200}, rng);
+  Tensor x = RandomTensor(GetParam(), {20, 200}, rng);
   x.set(3, 17, NAN);
   x.set(18, 100, INFINITY);
-  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
   const Tensor y = Run(*weight, x.view());
   for (int64_t t = 0; t < 20; ++t) {
     for (int64_t i = 0; i < 50; ++i) {
@@ -111,24 +112,27 @@ TEST_F(Int8Bf16LinearTest, KeepsWhatIsNotFiniteInItsRow) {
   }
 }
 
-TEST_F(Int8Bf16LinearTest, NoRowsDoNothing) {
+TEST_P(Int8A16LinearTest, NoRowsDoNothing) {
   std::mt19937 rng(4);
   Int8Matrix w(33, 64, rng);
-  const Tensor x(DType::kBF16, {0, 64});
-  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+  const Tensor x(GetParam(), {0, 64});
+  const auto weight = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
   EXPECT_TRUE(Run(*weight, x.view()).bytes().empty());
 }
 
-TEST_F(Int8Bf16LinearTest, TakesTheSameBytesAndRowsOfItsOwn) {
+TEST_P(Int8A16LinearTest, TakesTheSameBytesAndRowsOfItsOwn) {
   std::mt19937 rng(5);
   Int8Matrix w(33, 130, rng);
-  const auto a16 = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16));
+  const auto a16 = backend_->PackLinear(w.canonical(WeightFormat::kInt8A16, GetParam()));
   const auto a8 = backend_->PackLinear(w.canonical(WeightFormat::kInt8));
-  EXPECT_EQ(a16->input_format().dtype, DType::kBF16);
+  EXPECT_EQ(a16->input_format().dtype, GetParam());
   EXPECT_EQ(a8->input_format().dtype, DType::kI8);
   EXPECT_EQ(a16->bytes(), a8->bytes());
   EXPECT_EQ(a16->bytes(), backend_->PackedLinearBytes(33, 130, WeightFormat::kInt8A16));
 }
+
+INSTANTIATE_TEST_SUITE_P(Rows, Int8A16LinearTest, testing::Values(DType::kBF16, DType::kF16),
+                         [](const auto& rows) { return std::string(DTypeName(rows.param)); });
 
 }  // namespace
 }  // namespace runahead

@@ -1,4 +1,4 @@
-// BF16 rows of activations on their way into shared memory.
+// 16-bit rows of activations on their way into shared memory.
 #pragma once
 
 #include "core/tensor_view.h"
@@ -7,17 +7,19 @@
 
 namespace runahead::RA_CUDA {
 
-struct Bf16Rows {
-  const BFloat16* data = nullptr;  // [num_rows, k]
+template <typename T>
+struct HalfRows {
+  const T* data = nullptr;  // [num_rows, k]
   int64_t row_stride = 0;
   bool is_aligned = false;  // rows start at multiples of 16 bytes and k is one of 8
   int num_rows = 0;
   int k = 0;
 };
 
-inline Bf16Rows MakeBf16Rows(const TensorView& view) {
-  Bf16Rows rows;
-  rows.data = static_cast<const BFloat16*>(view.data);
+template <typename T>
+HalfRows<T> MakeHalfRows(const TensorView& view) {
+  HalfRows<T> rows;
+  rows.data = static_cast<const T*>(view.data);
   rows.row_stride = view.row_stride;
   rows.is_aligned = view.row_stride % 8 == 0 && view.RowElements() % 8 == 0 &&
                     reinterpret_cast<uintptr_t>(view.data) % 16 == 0;
@@ -28,23 +30,23 @@ inline Bf16Rows MakeBf16Rows(const TensorView& view) {
 
 // A warp starts the copies of kColumns columns from `column` of rows first_row .. + kRows; zeros
 // beyond the rows and columns there are.
-template <int kColumns, int kRows, int kPitch>
-RA_DEVICE void LoadRows(const Bf16Rows& rows, int first_row, int column,
-                        BFloat16 (&to)[kRows][kPitch]) {
+template <int kColumns, typename T, int kRows, int kPitch>
+RA_DEVICE void LoadRows(const HalfRows<T>& rows, int first_row, int column,
+                        T (&to)[kRows][kPitch]) {
   static_assert(kColumns % 8 == 0 && kPitch % 8 == 0, "copies of 16 bytes");
   constexpr int kUnits = kColumns / 8;
   for (int i = Lane(); i < kRows * kUnits; i += kWarp) {
     const int row = i / kUnits;
     const int at = column + i % kUnits * 8;
-    BFloat16* unit = &to[row][i % kUnits * 8];
+    T* unit = &to[row][i % kUnits * 8];
     const bool has_row = first_row + row < rows.num_rows;
-    const BFloat16* from = rows.data + (has_row ? (first_row + row) * rows.row_stride : 0);
+    const T* from = rows.data + (has_row ? (first_row + row) * rows.row_stride : 0);
     if (rows.is_aligned) {
       const bool exists = has_row && at < rows.k;
       CopyAsync16OrZero(unit, from + (exists ? at : 0), exists);
     } else {
       for (int j = 0; j < 8; ++j) {
-        unit[j] = has_row && at + j < rows.k ? from[at + j] : BFloat16{0};
+        unit[j] = has_row && at + j < rows.k ? from[at + j] : T{0};
       }
     }
   }
