@@ -51,10 +51,16 @@ EngineLoop::EngineLoop(const EngineConfig& config, const EngineParts& parts, uin
       speculator_(config, parts.speculation, parts.clock, parts.logger),
       timelines_(config.block_size),
       seeds_(entropy) {
+  const auto push = [this] { PushEvents(); };
+  pushes_meanwhile_ = parts_.runner.DoMeanwhile(push);
+  if (parts_.speculation.model != nullptr) parts_.speculation.model->DoMeanwhile(push);
   Commit();
 }
 
-EngineLoop::~EngineLoop() = default;
+EngineLoop::~EngineLoop() {
+  parts_.runner.DoMeanwhile({});
+  if (parts_.speculation.model != nullptr) parts_.speculation.model->DoMeanwhile({});
+}
 
 bool EngineLoop::RunOnce() {
   try {
@@ -86,14 +92,19 @@ bool EngineLoop::Turn() {
     ReportEnded(batch, now);
     has_news = has_news || !batch.ended.empty();
     if (!batch.empty()) {
-      if (has_news) Commit();  // nobody should wait for the step to hear of it
+      if (has_news) CommitNews();
       RunStep(batch);
     }
     has_more = !batch.empty() || !batch.ended.empty();
     wait_until_ = std::min(batch.wait_until, drain_deadline_);
   }
-  Commit();
-  if (drain_asked_ && active_.empty() && settling_.empty()) parts_.status.Stop();
+  CommitCounts();
+  const bool ran_step = turn_.num_sequences > 0;
+  if (!ran_step || !pushes_meanwhile_) PushNow();
+  if (drain_asked_ && active_.empty() && settling_.empty()) {
+    PushNow();  // who waits for the end may take the front ends down
+    parts_.status.Stop();
+  }
   parts_.status.EndStep();
   return has_more;
 }
@@ -204,6 +215,7 @@ void EngineLoop::On(const CancelMessage& message) {
   Settle(message.id, now);  // the engine was done before the client went
   const auto found = active_.find(message.id);
   if (found == active_.end()) return;
+  if (found->second->is_touched) PushNow();  // what it drops is counted below
   const RemovedRequest removed = scheduler_.Cancel(message.id);
   std::unique_ptr<ActiveRequest> request = std::move(found->second);
   active_.erase(found);
@@ -413,6 +425,18 @@ void EngineLoop::EndDrain(TimePoint now) {
 }
 
 void EngineLoop::Commit() {
+  CommitCounts();
+  PushNow();
+}
+
+// Before a step: nobody should wait for it to hear of what came before, except for the last step's
+// events, which the device has time for.
+void EngineLoop::CommitNews() {
+  CommitCounts();
+  if (!pushes_meanwhile_ || !ended_.empty()) PushNow();
+}
+
+void EngineLoop::CommitCounts() {
   const EngineGauges gauges = Gauges();
   parts_.gate.Publish(num_admitted_, gauges.waiting);
   const TimePoint end = parts_.clock.Now();
@@ -425,8 +449,12 @@ void EngineLoop::Commit() {
   ledger_.CountDiscarded(static_cast<int>(num_discarded - num_discarded_by_scheduler_));
   num_discarded_by_scheduler_ = num_discarded;
   ledger_.Commit(gauges, parts_.metrics);
+}
+
+void EngineLoop::PushNow() {
+  const TimePoint start = parts_.clock.Now();
   PushEvents();
-  if (turn_.num_sequences > 0) carried_host_ = parts_.clock.Now() - end;
+  if (turn_.num_sequences > 0) carried_host_ += parts_.clock.Now() - start;
 }
 
 EngineGauges EngineLoop::Gauges() const {
@@ -472,9 +500,9 @@ void EngineLoop::CheckIntegrity() const {
   scheduler_.CheckIntegrity();
   RA_CHECK_EQ(static_cast<int>(active_.size()),
               scheduler_.num_running() + scheduler_.num_waiting());
-  RA_CHECK(touched_.empty() && ended_.empty());
+  RA_CHECK(pushes_meanwhile_ || (touched_.empty() && ended_.empty()));
   for (const auto& [id, request] : active_) {
-    RA_CHECK(request->id == id && request->events.empty() && !request->is_touched);
+    RA_CHECK(request->id == id && request->events.empty() == !request->is_touched);
     RA_CHECK(request->Outcome() == FinishReason::kNone || request->choices.size() > 1);
     if (request->timeline != nullptr) TimelineRecorder::CheckIntegrity(*request->timeline);
   }

@@ -40,7 +40,8 @@ struct EngineParts {
 };
 
 // Between two turns every request that was taken from the mailbox and whose outcome is not yet
-// counted is in `active_`, as long as the scheduler has it, or in `settling_`.
+// counted is in `active_`, as long as the scheduler has it, or in `settling_`. Events that wait to
+// be pushed are the last step's, and only where another turn follows at once.
 class EngineLoop {
  public:
   // `entropy` seeds the requests that bring no seed.
@@ -101,9 +102,12 @@ class EngineLoop {
   void FailAll(const std::string& why, TimePoint now);
   void EndDrain(TimePoint now);
 
-  // The end of a turn: counts, then events.
+  // Counts, then events.
   void Commit();
+  void CommitNews();
+  void CommitCounts();
   EngineGauges Gauges() const;
+  void PushNow();  // the host's time, in no step of the runner
   void PushEvents();
 
   ActiveRequest* Find(RequestId id) const;  // active, or null
@@ -130,6 +134,8 @@ class EngineLoop {
   TimePoint drain_deadline_ = kNoDeadline;
   TimePoint wait_until_ = kNoDeadline;
   TurnRecord turn_;
+  // A step's events are pushed while the device computes the next one (StepRunner::DoMeanwhile).
+  bool pushes_meanwhile_ = false;
   Duration carried_host_ = {};  // pushing events follows the counting: booked with the next step
 };
 

@@ -22,6 +22,8 @@ struct DeviceInfo {
   int64_t free_bytes = 0;
   // Whether Capture makes graphs: then steps may be padded, so that few graphs serve them all.
   bool has_graphs = false;
+  // Whether ops are enqueued and run while the host goes on; else they are done when they return.
+  bool is_asynchronous = false;
   // Whether what linear layers put out, and the residual stream, are of the type that weights are
   // loaded in; else f32.
   bool activations_follow_weights = false;

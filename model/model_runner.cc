@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/check.h"
 #include "model/forward_pass.h"
@@ -31,6 +32,7 @@ struct ModelRunner::State {
   const SamplingInput& slice() const { return pass.slice(); }
 
   void Run(std::span<const SequenceRun> runs);
+  void WaitForStep();
   void RunChain(std::span<const std::span<const SequenceRun>> passes);
   void EnqueueConfidences(std::span<const SequenceRun> runs, size_t at);
   void TakeSlice(std::span<const SequenceRun> runs);
@@ -44,9 +46,10 @@ struct ModelRunner::State {
   KvCache& cache;
   ForwardPass pass;
   LogprobRowsOutput logprob_rows;
-  std::vector<int32_t> row_index;  // scratch: some rows of a slice
-  std::vector<int32_t> ranks;      // scratch: of a chain's tokens
-  TensorView kept;                 // the target's draft_logits, or rank 0
+  std::vector<int32_t> row_index;   // scratch: some rows of a slice
+  std::vector<int32_t> ranks;       // scratch: of a chain's tokens
+  TensorView kept;                  // the target's draft_logits, or rank 0
+  std::function<void()> meanwhile;  // may be empty
   ModelOutput output;
 };
 
@@ -56,6 +59,12 @@ void ModelRunner::State::Run(std::span<const SequenceRun> runs) {
     if (next == runs.size()) break;
   }
   for (size_t s = 0; s < runs.size(); ++s) output.offsets[s + 1] += output.offsets[s];
+}
+
+void ModelRunner::State::WaitForStep() {
+  const Ticket ticket = backend.Record();
+  if (meanwhile) meanwhile();
+  backend.Wait(ticket);
 }
 
 // One wait for all: each pass leaves its tokens on the device for the next.
@@ -80,7 +89,7 @@ void ModelRunner::State::RunChain(std::span<const std::span<const SequenceRun>> 
     backend.CopyToHost(&output.token_ids[at], pass.last_tokens(),
                        4 * static_cast<int64_t>(runs.size()));
   }
-  backend.Wait(backend.Record());
+  WaitForStep();
   for (size_t p = 0; p < passes.size(); ++p) {
     for (size_t i = 0; i < passes[p].size(); ++i) {
       float& confidence = output.confidences[static_cast<size_t>(output.offsets[p]) + i];
@@ -100,11 +109,12 @@ void ModelRunner::State::EnqueueConfidences(std::span<const SequenceRun> runs, s
                        .chosen_ranks = std::span(ranks).subspan(at, runs.size())});
 }
 
-// Waits for the slice, and appends its tokens and what belongs to them to the output.
+// Waits for the slice, and appends its tokens and what belongs to them to the output. A step that
+// samples nothing is waited for as well, so that the time it takes is its own.
 void ModelRunner::State::TakeSlice(std::span<const SequenceRun> runs) {
-  if (slice().num_rows() == 0) return;
+  if (slice().num_rows() == 0) return WaitForStep();
   KeepProposals(runs);
-  backend.Wait(backend.Record());
+  WaitForStep();
   EmitLogprobs(runs);
   EmitConfidences(runs);
   EmitSlice();
@@ -256,6 +266,12 @@ const ModelOutput& ModelRunner::RunChain(std::span<const std::span<const Sequenc
 }
 
 ChainRunner* ModelRunner::chains() { return state_->backend.info().has_graphs ? this : nullptr; }
+
+bool ModelRunner::DoMeanwhile(std::function<void()> work) {
+  if (!state_->backend.info().is_asynchronous) return false;
+  state_->meanwhile = std::move(work);
+  return true;
+}
 
 void ModelRunner::CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) {
   state_->cache.CopyBlocks(from, to);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -109,6 +110,10 @@ class StepRunner {
   virtual void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) = 0;
   // Where a chain takes less time than its passes one by one; else null.
   virtual ChainRunner* chains() { return nullptr; }
+  // Host work for the time that the device computes alone: `work` runs in every Run and RunChain,
+  // at least once, between their last op and the wait for it. False, and never, where steps are
+  // computed in the caller's time.
+  virtual bool DoMeanwhile(std::function<void()> /*work*/) { return false; }
 };
 
 class ModelRunner final : public StepRunner, public ChainRunner {
@@ -123,6 +128,7 @@ class ModelRunner final : public StepRunner, public ChainRunner {
   // On every backend; worth it where the device has graphs, and works while the host prepares.
   const ModelOutput& RunChain(std::span<const std::span<const SequenceRun>> passes) override;
   ChainRunner* chains() override;
+  bool DoMeanwhile(std::function<void()> work) override;
 
   // Rejection mode: where a draft model keeps the rows its drafts were drawn from until the next
   // Run judges them, [max_logit_rows, vocab_limit] f32 on the device. Else rank 0.

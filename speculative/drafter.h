@@ -1,6 +1,7 @@
 // Drafter: proposes tokens that the target then judges. Engine thread only.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Drafter {
   virtual void Propose(std::span<DraftTask> tasks) = 0;
   // Whole K/V blocks to copy before a step runs, as in StepRunner.
   virtual void CopyBlocks(std::span<const int32_t> /*from*/, std::span<const int32_t> /*to*/) {}
+  // As in StepRunner, of the passes of Propose.
+  virtual void DoMeanwhile(const std::function<void()>& /*work*/) {}
   // The forward passes of the last Propose; none for a drafter without a model.
   virtual std::span<const DraftPass> passes() const { return {}; }
 };

@@ -51,6 +51,7 @@ class ModelDrafter final : public Drafter {
   DrafterKind kind() const override { return kind_; }
   void Propose(std::span<DraftTask> tasks) override;
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override;
+  void DoMeanwhile(const std::function<void()>& work) override { runner_.DoMeanwhile(work); }
   std::span<const DraftPass> passes() const override { return passes_; }
 
  private:

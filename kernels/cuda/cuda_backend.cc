@@ -72,6 +72,7 @@ class CudaBackend final : public Backend {
     info_.free_bytes = device.free_bytes;
     info_.num_threads = options.num_threads;
     info_.has_graphs = options.has_graphs;
+    info_.is_asynchronous = true;
     info_.activations_follow_weights = true;
     info_.has_f16 = true;
     if (!options.has_graphs) return;

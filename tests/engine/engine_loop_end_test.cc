@@ -45,6 +45,18 @@ TEST(EngineLoopCancel, ADecodeStopsAtTheNextStep) {
   EXPECT_EQ(test.metrics.Snapshot().used_blocks, 0);
 }
 
+// What was drawn for a client that had gone by then is counted, pushed in vain or not pushed yet.
+TEST(EngineLoopCancel, EventsThatWaitForTheDeviceAreDiscarded) {
+  TestLoop test(SmallEngineConfig(), 1, {}, true);
+  Client gone = test.Submit(MakeRequest({1}, 50));
+  test.Turns(2);
+  test.runner.before_run = [&](auto) { gone.stream.reset(); };
+  test.Turns(2);  // the second token goes nowhere, and the third one would
+  const MetricsSnapshot counts = test.metrics.Snapshot();
+  EXPECT_EQ(counts.generated_tokens, 3u);
+  EXPECT_EQ(counts.discarded_tokens, 2u);
+}
+
 TEST(EngineLoopCancel, APrefillStopsAtTheNextStep) {
   TestLoop test;
   RowCounter rows(test, 1);

@@ -2,6 +2,7 @@
 // after every turn the state is whole and the counts add up, and whatever a client has read is what
 // the request gives alone.
 #include <cstdint>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -13,14 +14,15 @@ namespace {
 
 constexpr int kOperations = 3000;
 
-class EngineLoopRandom : public testing::TestWithParam<uint64_t> {};
+class EngineLoopRandom : public testing::TestWithParam<std::tuple<uint64_t, bool>> {};
 
 TEST_P(EngineLoopRandom, EveryTurnIsWholeAndEveryTokenItsOwn) {
   EngineConfig config = SmallEngineConfig();
   config.num_blocks = 24;  // 96 tokens; one sequence wants up to 66
   config.max_num_batched_tokens = 32;
-  TestLoop test(config);
-  RandomClients clients(test, FakeAlone, GetParam());
+  const auto [seed, is_asynchronous] = GetParam();
+  TestLoop test(config, 1, {}, is_asynchronous);
+  RandomClients clients(test, FakeAlone, seed);
   for (int i = 0; i < kOperations && !testing::Test::HasFailure(); ++i) clients.Operate();
   clients.End();
   const MetricsSnapshot counts = test.metrics.Snapshot();
@@ -35,7 +37,9 @@ TEST_P(EngineLoopRandom, EveryTurnIsWholeAndEveryTokenItsOwn) {
   EXPECT_EQ(counts.received, static_cast<uint64_t>(clients.num_compared()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, EngineLoopRandom, testing::Values(1, 2, 3, 4));
+// The runner in the engine's time, and one that computes while the events of the last step go out.
+INSTANTIATE_TEST_SUITE_P(Seeds, EngineLoopRandom,
+                         testing::Combine(testing::Values(1, 2, 3, 4), testing::Bool()));
 
 }  // namespace
 }  // namespace runahead

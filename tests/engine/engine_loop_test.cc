@@ -310,6 +310,49 @@ TEST(EngineLoop, AThrowingRunnerFailsEverybodyAndStaysFailed) {
   EXPECT_EQ(counts.running + counts.waiting, 0u);
 }
 
+// Where the device computes alone, a step's events go out while it computes the next one.
+TEST(EngineLoop, EventsGoOutWhileTheDeviceComputes) {
+  TestLoop test(SmallEngineConfig(), 1, {}, true);
+  const Request request = MakeRequest({1, 2, 3}, 3);
+  Client client = test.Submit(request);
+  size_t num_before_step = 0;
+  test.runner.before_run = [&](auto) {
+    client.Take();
+    num_before_step = client[0].tokens.size();
+  };
+  for (size_t step = 1; step <= 3; ++step) {
+    EXPECT_TRUE(test.Turn());
+    EXPECT_EQ(num_before_step, step < 2 ? 0 : step - 2) << "enqueued, nothing has gone out yet";
+    client.Take();
+    EXPECT_EQ(client[0].tokens.size(), step - 1);
+  }
+  EXPECT_FALSE(test.Turn());  // no step: the last token goes out at once
+  client.Take();
+  EXPECT_EQ(client[0].tokens, Expected(request));
+  EXPECT_EQ(client[0].finish, FinishReason::kLength);
+  EXPECT_EQ(test.metrics.Snapshot().finished_length, 1u);
+}
+
+// What ends without a step is heard before one, and the end of a drain after everything.
+TEST(EngineLoop, EndsWaitForNoStepOfADeviceThatComputesAlone) {
+  TestLoop test(SmallEngineConfig(), 1, {}, true);
+  Client running = test.Submit(MakeRequest({1}, 3));
+  test.Turn();
+  Request late = MakeRequest({2}, 5);
+  late.deadline = test.clock.Now();
+  Client expired = test.Submit(std::move(late));
+  test.clock.Advance(milliseconds(1));
+  test.runner.before_run = [&](auto) { expired.Take(); };
+  test.Turn();
+  EXPECT_EQ(expired[0].finish, FinishReason::kExpired);
+
+  test.door.Drain(test.clock.Now() + seconds(9));
+  while (test.door.health() != EngineHealth::kStopped) test.Turn();
+  running.Take();
+  EXPECT_EQ(running[0].tokens.size(), 3u);
+  EXPECT_EQ(running[0].finish, FinishReason::kLength);
+}
+
 TEST(EngineLoop, ALongStepHidesNoCount) {
   TestLoop test;
   MetricsSnapshot during;

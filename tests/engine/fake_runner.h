@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -49,10 +50,18 @@ class FakeRunner final : public StepRunner {
   // clock.
   std::function<void(std::span<const SequenceRun>)> before_run;
 
+  // As a device does that computes while the host goes on.
+  bool is_asynchronous = false;
+
   int num_steps() const { return num_steps_; }
+  bool DoMeanwhile(std::function<void()> work) override {
+    if (is_asynchronous) meanwhile_ = std::move(work);
+    return is_asynchronous;
+  }
 
   const ModelOutput& Run(std::span<const SequenceRun> runs) override {
     if (before_run) before_run(runs);
+    if (meanwhile_) meanwhile_();
     ++num_steps_;
     output_.token_ids.clear();
     output_.logprobs.clear();
@@ -135,6 +144,7 @@ class FakeRunner final : public StepRunner {
 
   int block_size_;
   int vocab_size_;
+  std::function<void()> meanwhile_;
   std::vector<KeyValue> slots_;
   ModelOutput output_;
   int num_steps_ = 0;

@@ -160,14 +160,18 @@ class LoopUnderTest {
 };
 
 struct OwnsFakeRunner {
+  OwnsFakeRunner(const EngineConfig& config, bool is_asynchronous)
+      : runner(config.num_blocks, config.block_size, config.vocab_size) {
+    runner.is_asynchronous = is_asynchronous;
+  }
   FakeRunner runner;
 };
 
 class TestLoop : public OwnsFakeRunner, public LoopUnderTest {
  public:
   explicit TestLoop(const EngineConfig& config = SmallEngineConfig(), uint64_t entropy = 1,
-                    const SpeculationParts& speculation = {})
-      : OwnsFakeRunner{{config.num_blocks, config.block_size, config.vocab_size}},
+                    const SpeculationParts& speculation = {}, bool is_asynchronous = false)
+      : OwnsFakeRunner(config, is_asynchronous),
         LoopUnderTest(runner, config, entropy, speculation) {}
 };
 

@@ -116,6 +116,9 @@ class TimedRunner final : public StepRunner, public ChainRunner {
     return runner_.chains()->RunChain(passes);
   }
   ChainRunner* chains() override { return runner_.chains() != nullptr ? this : nullptr; }
+  bool DoMeanwhile(std::function<void()> work) override {
+    return runner_.DoMeanwhile(std::move(work));
+  }
   int num_chains() const { return num_chains_; }
   void CopyBlocks(std::span<const int32_t> from, std::span<const int32_t> to) override {
     runner_.CopyBlocks(from, to);

@@ -47,7 +47,7 @@ TEST_P(SpeculationFuzz, KvStaysInStep) {
                                  DrafterKind::kPrediction};
   FakeDraftModel model(config.num_blocks, config.block_size, config.vocab_size, GetParam().quality);
   RandomDecider decider(GetParam().seed);
-  TestLoop test(config, 1, {.model = &model, .decider = &decider});
+  TestLoop test(config, 1, {.model = &model, .decider = &decider}, GetParam().seed % 2 == 0);
   RandomClients clients(test, FakeAlone, GetParam().seed, {.speculates = true});
   for (int i = 0; i < 3000 && !HasFailure(); ++i) clients.Operate();
   clients.End();

@@ -40,6 +40,14 @@ int32_t ArgMax(const std::vector<float>& row) {
   return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
+// Where steps are computed in the caller's time there is nothing to do meanwhile.
+TEST(ModelRunnerMeanwhileTest, HostsHaveNoTimeForIt) {
+  TestModel model(GoldenModel("tiny_llama"), {.backend = "cpu"});
+  EXPECT_FALSE(model.runner().DoMeanwhile([] { FAIL() << "never"; }));
+  const std::vector<int32_t> ids = {1, 2, 3};
+  EXPECT_EQ(model.Logits(ids, 3).size(), 3u);
+}
+
 class ModelRunnerTest : public testing::TestWithParam<std::string> {
  protected:
   ModelRunnerTest() : model_(GoldenModel("tiny_llama"), {.backend = GetParam()}) {}

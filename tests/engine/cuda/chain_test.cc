@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -73,6 +74,20 @@ TEST_P(CudaChainTest, WaitsOnce) {
     sequences.Append(RunChained(model->runner(), sequences.Chain(-1)));
     EXPECT_EQ(num_waits_, 1) << "met, captured or replayed";
   }
+}
+
+// Between a step's last op and its first wait, whatever the step is.
+TEST_P(CudaChainTest, HostWorkIsDoneBeforeTheWait) {
+  const auto model = Make(true);
+  std::vector<int> waits_before;
+  ASSERT_TRUE(model->runner().DoMeanwhile([&] { waits_before.push_back(num_waits_); }));
+  DraftingSequences sequences(*model);
+  num_waits_ = 0;
+  sequences.Prefill(model->runner());  // samples nothing, and is waited for
+  EXPECT_EQ(waits_before, std::vector<int>{0});
+  EXPECT_EQ(num_waits_, 1);
+  sequences.Append(RunChained(model->runner(), sequences.Chain(-1)));
+  EXPECT_EQ(waits_before, (std::vector<int>{0, 1}));
 }
 
 INSTANTIATE_TEST_SUITE_P(On, CudaChainTest, testing::ValuesIn(CudaDevices()),
