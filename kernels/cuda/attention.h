@@ -5,12 +5,15 @@
 
 namespace runahead::RA_CUDA {
 
-// paged_attention.cu: head sizes that are multiples of 16 up to 128, BF16, F16 and INT8
-// caches.
+// Tensor cores: head sizes that are multiples of 16 up to 128, BF16, F16 and INT8 caches. The
+// plan's narrow items (decode_attention.cu) and its wide ones (prefill_attention.cu).
 bool HasTensorAttention(DType cache, int head_dim);
-void AllowTensorAttention();  // once, before the first
-void TensorAttention(const AttentionParams& params, DType cache, const CudaAttentionPlan& plan,
+void AllowDecodeAttention();  // once, before the first
+void AllowPrefillAttention();
+void DecodeAttention(AttentionParams params, DType cache, const CudaAttentionPlan& plan,
                      Stream stream);
+void PrefillAttention(AttentionParams params, DType cache, const CudaAttentionPlan& plan,
+                      Stream stream);
 
 // plain_attention.cu: every cache type and head sizes up to 256.
 void PlainAttention(const AttentionParams& params, DType cache, Stream stream);

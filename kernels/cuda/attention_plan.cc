@@ -90,7 +90,7 @@ void CudaAttentionPlan::AddSequence(const BatchShape& shape, int s, bool may_spl
     return;
   }
   auto& items = is_wide ? wide_items_ : narrow_items_;
-  for (int row = 0; row < num_rows; row += is_wide ? 2 * kRowBlock : kRowBlock) {
+  for (int row = 0; row < num_rows; row += is_wide ? kWideRows : kRowBlock) {
     items.push_back({s, row, 0, num_chunks, -1});
   }
 }
@@ -109,7 +109,7 @@ void CudaAttentionPlan::Plan(const BatchShape& shape, DeviceRuntime& runtime, Sp
   for (int s = 0; s < num_sequences_; ++s) {
     const auto at = static_cast<size_t>(s);
     const int rows = shape.row_offsets[at + 1] - shape.row_offsets[at];
-    blocks += CeilDiv(rows * group_, 2 * kRowBlock) * limits_.num_kv_heads;
+    blocks += CeilDiv(rows * group_, kWideRows) * limits_.num_kv_heads;
     row_sequences_.insert(row_sequences_.end(), static_cast<size_t>(rows), s);
   }
   row_sequences_.resize(static_cast<size_t>(num_rows_), -1);

@@ -16,10 +16,14 @@ namespace runahead::RA_CUDA {
 //
 //   packed rows   0 .. 15 | 16 .. 31 | 32 ...         blocks of 16 rows are the MMA's M
 //
+// An item is one such block (narrow), or four (wide) where a sequence has more rows and the device
+// is full without splitting it.
+//
 // Keys are reduced in tiles of kKeyTileTokens and chunks of kChunkTiles tiles, counted from
 // position 0; chunks are folded in ascending order by one formula. So it is for the plan to say who
 // computes a chunk, and no result changes with it.
 inline constexpr int kRowBlock = 16;
+inline constexpr int kWideRows = 64;
 inline constexpr int kChunkTiles = 4;
 inline constexpr int kChunkTokens = kChunkTiles * kKeyTileTokens;
 
@@ -70,8 +74,10 @@ class CudaAttentionPlan final : public AttentionPlan {
   const int32_t* context_lens() const { return At<int32_t>(lens_at_); }    // [S]
   const int32_t* row_sequences() const { return At<int32_t>(rows_at_); }   // [T], -1: padding
   const int32_t* block_tables() const { return At<int32_t>(tables_at_); }  // [S, table_stride]
-  const AttentionItem* narrow() const { return At<AttentionItem>(narrow_at_); }  // of 16 rows
-  const AttentionItem* wide() const { return At<AttentionItem>(wide_at_); }      // of 32 rows
+  const AttentionItem* narrow() const {
+    return At<AttentionItem>(narrow_at_);
+  }                                                                          // of kRowBlock rows
+  const AttentionItem* wide() const { return At<AttentionItem>(wide_at_); }  // of kWideRows rows
   const MergeItem* merges() const { return At<MergeItem>(merges_at_); }
   // [partial, Nkv]: 16 rows of D sums, then 16 of (largest score, sum of weights)
   float* partials() const { return static_cast<float*>(partials_.data()); }

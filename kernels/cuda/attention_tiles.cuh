@@ -1,5 +1,5 @@
 // What a block of the tensor-core attention works on, and how key tiles reach shared memory
-// (paged_attention.cu has the partition).
+// (decode_attention.cu and prefill_attention.cu have the partitions).
 //
 //   BF16, F16   K and V as they lie, 16 bytes a copy, two stages
 //   INT8        rows of D + 4 bytes as they lie, 4 bytes a copy, two stages; then widened to BF16,
@@ -51,19 +51,15 @@ struct KvStorage<int8_t, kDim> {
   float v_scales[kTile];
 };
 
+// What every kernel of key tiles keeps in shared memory.
 template <typename Cache, int kDim, int kRows>
-struct SharedStorage {
+struct TileStorage {
   static constexpr bool kIsInt8 = sizeof(Cache) == 1;
   using Operand = std::conditional_t<kIsInt8, BFloat16, Cache>;  // what tensor cores multiply
   static constexpr int kParts = kIsInt8 ? 2 : 1;                 // operands a weight is the sum of
 
   alignas(16) Operand q[kRows][kDim + 8];
   alignas(16) KvStorage<Cache, kDim> kv;
-  alignas(16) float scores[kRows][kTile + 4];
-  alignas(16) uint32_t weights[kParts][kRows][(kTile + 8) / 2];  // pairs
-  float shrink[kRows];
-  FoldFactors fold[kRows];
-  SoftmaxState total[kRows];           // at the end
   int64_t cache_rows[kStages][kTile];  // of the tokens of two tiles; -1: beyond the sequence
   bool is_bad[kTile];                  // V is not finite here, and not every row sees the token
 };

@@ -107,7 +107,8 @@ AttentionParams MakeParams(const PagedAttentionArgs& args, const CudaAttentionPl
 
 std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits,
                                                  DeviceRuntime& runtime) {
-  AllowTensorAttention();
+  AllowDecodeAttention();
+  AllowPrefillAttention();
   return std::make_unique<CudaAttentionPlan>(limits, runtime);
 }
 
@@ -126,7 +127,8 @@ void PagedAttention(const PagedAttentionArgs& args, OpContext& context) {
            "the plan was made for other heads");
   const AttentionParams params = MakeParams(args, plan);
   if (HasTensorAttention(args.cache.k.dtype, params.head_dim)) {
-    TensorAttention(params, args.cache.k.dtype, plan, context.stream());
+    DecodeAttention(params, args.cache.k.dtype, plan, context.stream());
+    PrefillAttention(params, args.cache.k.dtype, plan, context.stream());
     if (plan.num_merges() > 0) {
       Launch(MergeKernel, {.x = plan.num_merges(), .y = params.num_kv_heads}, {.x = kThreads}, 0,
              context.stream(), params);

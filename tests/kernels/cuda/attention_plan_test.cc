@@ -93,7 +93,7 @@ void CheckPlan(int multiprocessors, const std::vector<Sequence>& sequences, bool
     EXPECT_TRUE(partials.insert(item.partial).second);
   };
   for (int i = 0; i < plan.num_narrow(); ++i) visit(plan.narrow()[i], kRowBlock);
-  for (int i = 0; i < plan.num_wide(); ++i) visit(plan.wide()[i], 2 * kRowBlock);
+  for (int i = 0; i < plan.num_wide(); ++i) visit(plan.wide()[i], kWideRows);
   size_t num_blocks = 0;
   for (const Sequence& sequence : sequences) {
     num_blocks += static_cast<size_t>((sequence.num_rows * 4 + kRowBlock - 1) / kRowBlock);

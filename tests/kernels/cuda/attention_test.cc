@@ -2,6 +2,7 @@
 // and whether its key chunks were computed by one block or by several.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "kernels/cuda/attention_plan.h"
 #include "tests/cuda_emulator/emulator.h"
@@ -10,19 +11,21 @@
 namespace runahead {
 namespace {
 
-// Tokens 250.. of sequence 0 in one chunk of many rows (blocks of 32 packed rows, none split), then
-// the first of them in chunks of one row and of three beside another sequence, whose two key chunks
-// (from token 256 on) are split.
+// Tokens 250.. of sequence 0 in one chunk of many rows (blocks of 64 packed rows, the last one not
+// full, none split), then the first of them in chunks of one row and of three beside another
+// sequence, whose two key chunks (from token 256 on) are split.
 TEST(CudaAttentionTest, RowsDoNotSeeTheirChunkTheirBatchOrTheSplit) {
   constexpr int kBefore = 250;
   constexpr int kTokens = 36;
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kI8}) {
-    for (const int window : {0, 70}) {
+    for (const auto& [window, head_dim] :
+         {std::pair(0, 48), std::pair(70, 48), std::pair(0, 128)}) {
       std::map<int, std::vector<uint8_t>> alone;
       const auto backend = Make({"cuda_emulated", "", 1});
       for (const int chunk : {kTokens, 1, 3}) {
         emulator::SetSeed(static_cast<uint64_t>(chunk + window));
-        StepShape shape = {.num_heads = 4, .num_kv_heads = 2, .head_dim = 48, .block_size = 16};
+        StepShape shape = {
+            .num_heads = 4, .num_kv_heads = 2, .head_dim = head_dim, .block_size = 16};
         shape.window = window;
         shape.max_context = 290;
         StepFixture step(*backend, shape, DType::kF32, dtype);
@@ -35,8 +38,9 @@ TEST(CudaAttentionTest, RowsDoNotSeeTheirChunkTheirBatchOrTheSplit) {
           for (int i = 0; i < chunk; ++i) {
             const auto bytes = RowBytes(out.view(), first + i);
             const auto& expected = alone.emplace(begin + i, bytes).first->second;
-            ASSERT_EQ(bytes, expected) << "token " << begin + i << " in chunks of " << chunk
-                                       << ", window " << window << " " << DTypeName(dtype);
+            ASSERT_EQ(bytes, expected)
+                << "token " << begin + i << " in chunks of " << chunk << ", window " << window
+                << ", head_dim " << head_dim << " " << DTypeName(dtype);
           }
         }
       }

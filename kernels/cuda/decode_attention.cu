@@ -1,9 +1,10 @@
-// Attention over the paged cache on tensor cores: decode, verification and prefill in one kernel.
-// BF16 and F16 caches, and INT8 caches (a scale a token and KV head); head sizes that are multiples
-// of 16 up to 128. plain_attention.cu does the rest.
+// Attention over the paged cache on tensor cores, for sequences of few rows: decode and
+// verification (prefill_attention.cu has more rows, and gives the same bits). BF16 and F16 caches,
+// and INT8 caches (a scale a token and KV head); head sizes that are multiples of 16 up to 128.
+// plain_attention.cu does the rest.
 //
-// A block of 4 warps has one KV head and 16 (or 32) packed rows: the heads of a GQA group times the
-// queries of a sequence (attention_plan.h). It walks key tiles of 64 tokens; K and V of the next
+// A block of 4 warps has one KV head and 16 packed rows: the heads of a GQA group times the queries
+// of a sequence (attention_plan.h). It walks key tiles of 64 tokens; K and V of the next
 // tile are on their way (cp.async) while this one is reduced:
 //
 //            K tile [64, D]                                   V tile [64, D]
@@ -31,9 +32,8 @@
 //
 // Roofline: 2 Nkv L D bytes of K and V (half, and 8 bytes a token and head, for INT8) for each
 // sequence and step; 4 R L D operations for R packed rows, of which the MMA pads R to 16. Decode is
-// bound by bandwidth up to 16 packed rows. Prefill reads K and V from L2 once per 32 packed rows:
-// 32 operations a byte. INT8 rows are D + 4 bytes and so not 16-byte aligned: 4-byte copies.
-// Measured fraction: not measured, no GPU yet.
+// bound by bandwidth up to 16 packed rows. INT8 rows are D + 4 bytes and so not 16-byte aligned:
+// 4-byte copies. Measured fraction: not measured, no GPU yet.
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_tiles.cuh"
 #include "kernels/cuda/block_reduce.cuh"
@@ -46,13 +46,24 @@ namespace {
 
 constexpr int kWarps = kAttentionWarps;
 constexpr int kThreads = kAttentionThreads;
+constexpr int kRows = kRowBlock;
+
+template <typename Cache, int kDim>
+struct SharedStorage : TileStorage<Cache, kDim, kRows> {
+  using TileStorage<Cache, kDim, kRows>::kParts;
+
+  alignas(16) float scores[kRows][kTile + 4];
+  alignas(16) uint32_t weights[kParts][kRows][(kTile + 8) / 2];  // pairs
+  float shrink[kRows];
+  FoldFactors fold[kRows];
+  SoftmaxState total[kRows];  // at the end
+};
 
 // S of this warp's 16 keys, masked, in units of log2.
-template <int kDim, int kRows, bool kIsInt8, typename Storage>
+template <int kDim, typename Storage>
 RA_DEVICE void Score(const AttentionParams& params, const Tile<kDim>& k, Storage& shared) {
-  constexpr int kBlocks = kRows / kRowBlock;
   const int first_key = WarpIndex() * 16;
-  float sums[kBlocks][2][4] = {};
+  float sums[2][4] = {};
 #pragma unroll
   for (int step = 0; step < kDim / 16; ++step) {
     if (step * 16 >= params.head_dim) break;
@@ -60,24 +71,18 @@ RA_DEVICE void Score(const AttentionParams& params, const Tile<kDim>& k, Storage
     LoadMatrix4(keys,
                 &k.rows[first_key + Lane() / 16 * 8 + Lane() % 8][step * 8 + Lane() / 8 % 2 * 4]);
     const uint32_t b[2][2] = {{keys[0], keys[1]}, {keys[2], keys[3]}};
-#pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-      uint32_t a[4];
-      LoadMatrix4(a, &shared.q[block * 16 + Lane() % 16][step * 16 + Lane() / 16 * 8]);
-      Mma<typename Storage::Operand>(sums[block][0], a, b[0]);
-      Mma<typename Storage::Operand>(sums[block][1], a, b[1]);
-    }
+    uint32_t a[4];
+    LoadMatrix4(a, &shared.q[Lane() % 16][step * 16 + Lane() / 16 * 8]);
+    Mma<typename Storage::Operand>(sums[0], a, b[0]);
+    Mma<typename Storage::Operand>(sums[1], a, b[1]);
   }
 #pragma unroll
-  for (int block = 0; block < kBlocks; ++block) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int row = block * 16 + Lane() / 4 + i % 4 / 2 * 8;
-      const int key = first_key + i / 4 * 8 + Lane() % 4 * 2 + i % 2;
-      float scale = params.scale_log2e;
-      if constexpr (kIsInt8) scale *= shared.kv.k_scales[key];
-      shared.scores[row][key] = sums[block][i / 4][i % 4] * scale;
-    }
+  for (int i = 0; i < 8; ++i) {
+    const int row = Lane() / 4 + i % 4 / 2 * 8;
+    const int key = first_key + i / 4 * 8 + Lane() % 4 * 2 + i % 2;
+    float scale = params.scale_log2e;
+    if constexpr (Storage::kIsInt8) scale *= shared.kv.k_scales[key];
+    shared.scores[row][key] = sums[i / 4][i % 4] * scale;
   }
 }
 
@@ -99,9 +104,10 @@ struct RowState {
 };
 
 // Rows warp, warp + 4, ...: weights of a tile, and how the rest shrinks.
-template <int kRows, bool kIsInt8, typename Storage>
+template <typename Storage>
 RA_DEVICE void Soften(const AttentionParams& params, const Work& work, int tile, bool is_mixed,
                       bool ends_chunk, RowState (&states)[kRows / kWarps], Storage& shared) {
+  constexpr bool kIsInt8 = Storage::kIsInt8;
 #pragma unroll
   for (int i = 0; i < kRows / kWarps; ++i) {
     const int row = WarpIndex() + i * kWarps;
@@ -145,40 +151,37 @@ RA_DEVICE void Soften(const AttentionParams& params, const Work& work, int tile,
   }
 }
 
-// This warp's columns of O: 16-column blocks warp, warp + 4, ... of each 16 rows.
-template <int kDim, int kRows>
+// This warp's columns of O: 16-column blocks warp, warp + 4, ...
+template <int kDim>
 struct Output {
   static constexpr int kColumns = kDim / 16 / kWarps;
   static_assert(kColumns * 16 * kWarps == kDim, "each warp has as many columns");
-  float sums[kRows / kRowBlock][kColumns][2][4];
+  float sums[kColumns][2][4];
 
   // Calls visit(row, column, the sum) for each element this lane holds.
   template <typename Visit>
   RA_DEVICE void ForEach(Visit visit) {
 #pragma unroll
-    for (int block = 0; block < kRows / kRowBlock; ++block) {
+    for (int c = 0; c < kColumns; ++c) {
 #pragma unroll
-      for (int c = 0; c < kColumns; ++c) {
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          visit(block * 16 + Lane() / 4 + i % 4 / 2 * 8,
-                (WarpIndex() + c * kWarps) * 16 + i / 4 * 8 + Lane() % 4 * 2 + i % 2,
-                sums[block][c][i / 4][i % 4]);
-        }
+      for (int i = 0; i < 8; ++i) {
+        visit(Lane() / 4 + i % 4 / 2 * 8,
+              (WarpIndex() + c * kWarps) * 16 + i / 4 * 8 + Lane() % 4 * 2 + i % 2,
+              sums[c][i / 4][i % 4]);
       }
     }
   }
 };
 
 // O = O shrink + P V.
-template <int kDim, int kRows, typename Storage>
-RA_DEVICE void Weigh(const AttentionParams& params, const Tile<kDim>& v, Output<kDim, kRows>& out,
+template <int kDim, typename Storage>
+RA_DEVICE void Weigh(const AttentionParams& params, const Tile<kDim>& v, Output<kDim>& out,
                      Storage& shared) {
   out.ForEach([&](int row, int /*column*/, float& sum) { sum *= shared.shrink[row]; });
 #pragma unroll
   for (int step = 0; step < kTile / 16; ++step) {
 #pragma unroll
-    for (int c = 0; c < Output<kDim, kRows>::kColumns; ++c) {
+    for (int c = 0; c < Output<kDim>::kColumns; ++c) {
       const int column = (WarpIndex() + c * kWarps) * 16;
       if (column >= params.head_dim) continue;
       uint32_t values[4];
@@ -187,45 +190,36 @@ RA_DEVICE void Weigh(const AttentionParams& params, const Tile<kDim>& v, Output<
           &v.rows[step * 16 + Lane() / 8 % 2 * 8 + Lane() % 8][column / 2 + Lane() / 16 * 4]);
       const uint32_t b[2][2] = {{values[0], values[1]}, {values[2], values[3]}};
 #pragma unroll
-      for (int block = 0; block < kRows / kRowBlock; ++block) {
-#pragma unroll
-        for (int part = 0; part < Storage::kParts; ++part) {
-          uint32_t a[4];
-          LoadMatrix4(a,
-                      &shared.weights[part][block * 16 + Lane() % 16][step * 8 + Lane() / 16 * 4]);
-          Mma<typename Storage::Operand>(out.sums[block][c][0], a, b[0]);
-          Mma<typename Storage::Operand>(out.sums[block][c][1], a, b[1]);
-        }
+      for (int part = 0; part < Storage::kParts; ++part) {
+        uint32_t a[4];
+        LoadMatrix4(a, &shared.weights[part][Lane() % 16][step * 8 + Lane() / 16 * 4]);
+        Mma<typename Storage::Operand>(out.sums[c][0], a, b[0]);
+        Mma<typename Storage::Operand>(out.sums[c][1], a, b[1]);
       }
     }
   }
 }
 
 // total = total a + chunk b; the chunk starts anew.
-template <int kDim, int kRows, typename Storage>
-RA_DEVICE void FoldChunk(Output<kDim, kRows>& total, Output<kDim, kRows>& chunk,
-                         const Storage& shared) {
+template <int kDim, typename Storage>
+RA_DEVICE void FoldChunk(Output<kDim>& total, Output<kDim>& chunk, const Storage& shared) {
 #pragma unroll
-  for (int block = 0; block < kRows / kRowBlock; ++block) {
+  for (int c = 0; c < Output<kDim>::kColumns; ++c) {
 #pragma unroll
-    for (int c = 0; c < Output<kDim, kRows>::kColumns; ++c) {
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const FoldFactors factors = shared.fold[block * 16 + Lane() / 4 + i % 4 / 2 * 8];
-        float& sum = chunk.sums[block][c][i / 4][i % 4];
-        float& of_total = total.sums[block][c][i / 4][i % 4];
-        of_total = FoldOutput(of_total, factors, sum);
-        sum = 0;
-      }
+    for (int i = 0; i < 8; ++i) {
+      const FoldFactors factors = shared.fold[Lane() / 4 + i % 4 / 2 * 8];
+      float& sum = chunk.sums[c][i / 4][i % 4];
+      float& of_total = total.sums[c][i / 4][i % 4];
+      of_total = FoldOutput(of_total, factors, sum);
+      sum = 0;
     }
   }
 }
 
 // The chunk as a partial result; MergeKernel folds it.
-template <int kDim, int kRows, typename Storage>
-RA_DEVICE void StorePartial(const AttentionParams& params, int partial, Output<kDim, kRows>& total,
+template <int kDim, typename Storage>
+RA_DEVICE void StorePartial(const AttentionParams& params, int partial, Output<kDim>& total,
                             const Storage& shared) {
-  static_assert(kRows % kRowBlock == 0, "partials are of 16 rows");
   float* to = params.partials + (int64_t{partial} * params.num_kv_heads + BlockY()) * kRowBlock *
                                     (params.head_dim + 2);
   total.ForEach([&](int row, int column, float& sum) {
@@ -235,9 +229,9 @@ RA_DEVICE void StorePartial(const AttentionParams& params, int partial, Output<k
   if (ThreadX() < kRowBlock) states[ThreadX()] = shared.total[ThreadX()];
 }
 
-template <int kDim, int kRows, typename Storage>
-RA_DEVICE void StoreRows(const AttentionParams& params, const Work& work,
-                         Output<kDim, kRows>& total, const Storage& shared) {
+template <int kDim, typename Storage>
+RA_DEVICE void StoreRows(const AttentionParams& params, const Work& work, Output<kDim>& total,
+                         const Storage& shared) {
   total.ForEach([&](int row, int column, float& sum) {
     const int packed = work.first_row + row;
     if (packed >= work.num_rows || column >= params.head_dim) return;
@@ -247,11 +241,11 @@ RA_DEVICE void StoreRows(const AttentionParams& params, const Work& work,
   });
 }
 
-template <typename Cache, int kDim, int kRows>
+template <typename Cache, int kDim>
 __global__ void __launch_bounds__(kThreads, 1)
-    PagedAttentionKernel(const __grid_constant__ AttentionParams params) {
-  constexpr bool kIsInt8 = sizeof(Cache) == 1;
-  using Storage = SharedStorage<Cache, kDim, kRows>;
+    DecodeAttentionKernel(const __grid_constant__ AttentionParams params) {
+  using Storage = SharedStorage<Cache, kDim>;
+  constexpr bool kIsInt8 = Storage::kIsInt8;
   auto& shared = *DynamicShared<Storage>();
   const AttentionItem item = params.items[BlockX()];
   if (item.sequence < 0) return;
@@ -262,8 +256,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   FindRows(params, work, work.begin_tile + 1, shared);
   SyncThreads();
   LoadTile<Cache, kDim>(params, work, work.begin_tile, shared);
-  Output<kDim, kRows> chunk = {};
-  Output<kDim, kRows> total = {};
+  Output<kDim> chunk = {};
+  Output<kDim> total = {};
   RowState states[kRows / kWarps];
   const int first_position = work.Position(work.first_row / params.group);
 #pragma unroll 1
@@ -281,44 +275,30 @@ __global__ void __launch_bounds__(kThreads, 1)
     } else {
       if (is_mixed) CleanValues<Cache>(params, shared.kv.v[stage], shared.is_bad);
     }
-    Score<kDim, kRows, kIsInt8>(params, shared.kv.k[stage], shared);
+    Score(params, shared.kv.k[stage], shared);
     SyncThreads();
     FindRows(params, work, tile + 2, shared);
-    Soften<kRows, kIsInt8>(params, work, tile, is_mixed, ends_chunk, states, shared);
+    Soften(params, work, tile, is_mixed, ends_chunk, states, shared);
     SyncThreads();
     Weigh(params, shared.kv.v[stage], chunk, shared);
     if (ends_chunk) FoldChunk(total, chunk, shared);
   }
   WaitAsync<0>();
-  if (item.partial >= 0) {
-    if constexpr (kRows == kRowBlock) StorePartial(params, item.partial, total, shared);
-    return;
-  }
+  if (item.partial >= 0) return StorePartial(params, item.partial, total, shared);
   StoreRows(params, work, total, shared);
 }
 
-template <typename Cache, int kDim, int kRows>
-void LaunchItems(AttentionParams params, const AttentionItem* items, int count, Stream stream) {
-  static_assert(sizeof(SharedStorage<Cache, kDim, kRows>) <= 99 * 1024,
-                "a block of sm_89 has no more");
-  if (count == 0) return;
-  params.items = items;
-  Launch(PagedAttentionKernel<Cache, kDim, kRows>, {.x = count, .y = params.num_kv_heads},
-         {.x = kThreads}, sizeof(SharedStorage<Cache, kDim, kRows>), stream, params);
+template <typename Cache, int kDim>
+void LaunchItems(const AttentionParams& params, int count, Stream stream) {
+  static_assert(sizeof(SharedStorage<Cache, kDim>) <= 99 * 1024, "a block of sm_89 has no more");
+  Launch(DecodeAttentionKernel<Cache, kDim>, {.x = count, .y = params.num_kv_heads},
+         {.x = kThreads}, sizeof(SharedStorage<Cache, kDim>), stream, params);
 }
 
-template <typename Cache, int kDim>
-void LaunchAll(const AttentionParams& params, const CudaAttentionPlan& plan, Stream stream) {
-  LaunchItems<Cache, kDim, kRowBlock>(params, plan.narrow(), plan.num_narrow(), stream);
-  LaunchItems<Cache, kDim, 2 * kRowBlock>(params, plan.wide(), plan.num_wide(), stream);
-}
-
-template <typename Cache, int kDim>
-void AllowAll() {
-  AllowSharedMemory(PagedAttentionKernel<Cache, kDim, kRowBlock>,
-                    sizeof(SharedStorage<Cache, kDim, kRowBlock>));
-  AllowSharedMemory(PagedAttentionKernel<Cache, kDim, 2 * kRowBlock>,
-                    sizeof(SharedStorage<Cache, kDim, 2 * kRowBlock>));
+template <typename Cache>
+void Allow() {
+  AllowSharedMemory(DecodeAttentionKernel<Cache, 64>, sizeof(SharedStorage<Cache, 64>));
+  AllowSharedMemory(DecodeAttentionKernel<Cache, 128>, sizeof(SharedStorage<Cache, 128>));
 }
 
 }  // namespace
@@ -327,20 +307,19 @@ bool HasTensorAttention(DType cache, int head_dim) {
   return cache != DType::kF32 && head_dim % 16 == 0 && head_dim <= 128;
 }
 
-void AllowTensorAttention() {
-  AllowAll<BFloat16, 64>();
-  AllowAll<BFloat16, 128>();
-  AllowAll<Float16, 64>();
-  AllowAll<Float16, 128>();
-  AllowAll<int8_t, 64>();
-  AllowAll<int8_t, 128>();
+void AllowDecodeAttention() {
+  Allow<BFloat16>();
+  Allow<Float16>();
+  Allow<int8_t>();
 }
 
-void TensorAttention(const AttentionParams& params, DType cache, const CudaAttentionPlan& plan,
+void DecodeAttention(AttentionParams params, DType cache, const CudaAttentionPlan& plan,
                      Stream stream) {
+  if (plan.num_narrow() == 0) return;
+  params.items = plan.narrow();
   const auto launch = [&](auto type) {
-    params.head_dim <= 64 ? LaunchAll<decltype(type), 64>(params, plan, stream)
-                          : LaunchAll<decltype(type), 128>(params, plan, stream);
+    params.head_dim <= 64 ? LaunchItems<decltype(type), 64>(params, plan.num_narrow(), stream)
+                          : LaunchItems<decltype(type), 128>(params, plan.num_narrow(), stream);
   };
   if (cache == DType::kI8) return launch(int8_t());
   WithHalf(cache, launch);
