@@ -22,9 +22,9 @@
 // of 16-row blocks and the width of tiles follow M and N (docs/numerics.md, batch invariance). Rows
 // of an MMA do not mix, so what is not finite stays in its row.
 //
-// Roofline: N K / 2 bytes of codes, 4 N K / group of scales (as much again of zero points), 2 M K
-// of x from memory and once per 32 or 64 outputs from L2; 2 M N K operations. Bandwidth-bound up to
-// some 64 rows. Not measured: no GPU yet.
+// Roofline: N K / 2 bytes of codes, 2 N K / group of scales of 16 bits (as much again of zero
+// points), 2 M K of x from memory and once per 32 or 64 outputs from L2; 2 M N K operations.
+// Bandwidth-bound up to some 64 rows. Not measured: no GPU yet.
 #include <type_traits>
 
 #include "kernels/check_args.h"
@@ -51,8 +51,9 @@ template <typename X>
 struct Int4LinearParams {
   HalfRows<X> x;  // [M, K]
   const Vec16* codes = nullptr;
-  const float* scales = nullptr;
-  const uint32_t* offsets = nullptr;  // null: symmetric
+  const char* scales = nullptr;
+  const char* offsets = nullptr;  // null: symmetric
+  DType scale_dtype = DType::kF32;
   const float* bias = nullptr;
   LinearOutput y;
   int padded_n = 0;
@@ -73,8 +74,8 @@ struct Shape {
 template <typename S>
 struct Stage {
   Vec16 codes[S::kPanels][kStageK / 32][kWarp];
-  float scales[kMostGroups][S::kOutputs];
-  uint32_t offsets[kMostGroups][S::kOutputs];
+  alignas(16) char scales[kMostGroups][S::kOutputs * 4];  // of 2 bytes: the first half
+  alignas(16) uint16_t offsets[kMostGroups][S::kOutputs];
   typename S::X x[S::kRows][kStageK + 8];
 };
 
@@ -85,6 +86,22 @@ struct SharedStorage {
     SliceSums<float, S::kRows, S::kOutputs> sums;  // when all stages are done with
   };
 };
+
+// Starts the copies of what `num_groups` groups have for each output of the block, `kBytes` each.
+template <int kBytes, typename S, typename T, int kPitch>
+RA_DEVICE void LoadGroups(const Int4LinearParams<typename S::X>& params, const char* from,
+                          int first_group, int num_groups, T (&to)[kMostGroups][kPitch]) {
+  constexpr int kUnits = S::kOutputs * kBytes / 16;
+  constexpr int kOutputsAUnit = 16 / kBytes;
+  const int first_output = BlockY() * S::kOutputs;
+  for (int j = Lane(); j < num_groups * kUnits; j += kWarp) {
+    const int group = j / kUnits;
+    const int output = j % kUnits * kOutputsAUnit;
+    if (first_output + output >= params.padded_n) continue;
+    const int64_t at = int64_t{first_group + group} * params.padded_n + first_output + output;
+    CopyAsync16(reinterpret_cast<char*>(to[group]) + output * kBytes, from + at * kBytes);
+  }
+}
 
 // Starts the copies of the warp's stage i; an empty group beyond its last.
 template <typename S>
@@ -103,19 +120,16 @@ RA_DEVICE void LoadStage(const Int4LinearParams<typename S::X>& params, int i, i
         CopyAsync16(&stage.codes[panel][tile][Lane()], params.codes + at * kWarp + Lane());
       }
     }
-    // Four outputs a copy; one group of 128 spans two stages.
-    constexpr int kUnits = S::kOutputs / 4;
+    // One group of 128 spans two stages.
+    const int first_group = column / params.group;
     const int num_groups = params.group >= kStageK ? 1 : kStageK / params.group;
-    for (int j = Lane(); j < num_groups * kUnits; j += kWarp) {
-      const int group = j / kUnits;
-      const int output = j % kUnits * 4;
-      if (first_output + output >= params.padded_n) continue;
-      const int64_t at =
-          int64_t{column / params.group + group} * params.padded_n + first_output + output;
-      CopyAsync16(&stage.scales[group][output], params.scales + at);
-      if (params.offsets != nullptr) {
-        CopyAsync16(&stage.offsets[group][output], params.offsets + at);
-      }
+    if (params.scale_dtype == DType::kF32) {
+      LoadGroups<4, S>(params, params.scales, first_group, num_groups, stage.scales);
+    } else {
+      LoadGroups<2, S>(params, params.scales, first_group, num_groups, stage.scales);
+    }
+    if (params.offsets != nullptr) {
+      LoadGroups<2, S>(params, params.offsets, first_group, num_groups, stage.offsets);
     }
     LoadRows<kStageK>(params.x, BlockX() * S::kRows, column, stage.x);
   }
@@ -129,6 +143,7 @@ RA_DEVICE uint32_t Widen(uint32_t word, uint32_t offset) {
       Lop3<(kLopA & kLopB) | kLopC>(word >> (4 * kPair), 0x000f000fu, HalfType<X>::kCodeBase);
   return FmaPair<X>(biased, HalfType<X>::kOnes, offset);
 }
+RA_DEVICE uint32_t Twice(uint32_t half) { return PermuteBytes(half, 0, 0x1010); }
 // What symmetric weights add: -(128 + 8), -(1024 + 8).
 template <typename X>
 inline constexpr uint32_t kSymmetricOffset = kIsF16<X> ? 0xe408e408u : 0xc308c308u;
@@ -158,7 +173,7 @@ RA_DEVICE void MmaTile(const Stage<S>& stage, int tile, int group, bool has_offs
     for (int j = 0; j < 4; ++j) {
       const int output = panel * 4 + j;  // in units of 8
       const uint32_t offset =
-          has_offsets ? stage.offsets[group][output * 8 + Lane() / 4] : kSymmetricOffset<X>;
+          has_offsets ? Twice(stage.offsets[group][output * 8 + Lane() / 4]) : kSymmetricOffset<X>;
       const uint32_t b[2][2] = {{Widen<X, 0>(codes.x[j], offset), Widen<X, 1>(codes.x[j], offset)},
                                 {Widen<X, 2>(codes.x[j], offset), Widen<X, 3>(codes.x[j], offset)}};
 #pragma unroll
@@ -170,22 +185,37 @@ RA_DEVICE void MmaTile(const Stage<S>& stage, int tile, int group, bool has_offs
   }
 }
 
+// The scales of two outputs, as F32.
+struct ScalePair {
+  float scale[2];
+};
+template <typename Scale>
+RA_DEVICE ScalePair ReadScales(const char* scales, int output) {
+  if constexpr (sizeof(Scale) == 4) {
+    const auto* pair = reinterpret_cast<const float*>(scales) + output;
+    return {{pair[0], pair[1]}};
+  } else {
+    const uint32_t pair = *reinterpret_cast<const uint32_t*>(scales + output * 2);
+    return {{ToF32(Scale{static_cast<uint16_t>(pair)}),
+             ToF32(Scale{static_cast<uint16_t>(pair >> 16)})}};
+  }
+}
+
 // total += group sums * scale; the group's sums start anew.
-template <typename S>
+template <typename Scale, typename S>
 RA_DEVICE void ScaleGroup(const Stage<S>& stage, int group, int num_panels, Sums<S>& sums,
                           Sums<S>& total) {
 #pragma unroll
   for (int output = 0; output < S::kOutputs / 8; ++output) {
     if (output >= num_panels * 4) break;
-    const float* scales = &stage.scales[group][output * 8 + Lane() % 4 * 2];
-    const float scale[2] = {scales[0], scales[1]};
+    const ScalePair pair = ReadScales<Scale>(stage.scales[group], output * 8 + Lane() % 4 * 2);
 #pragma unroll
     for (int block = 0; block < S::kRows / 16; ++block) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         float& sum = sums.values[block][output][i];
         float& to = total.values[block][output][i];
-        to = Fma(sum, scale[i % 2], to);
+        to = Fma(sum, pair.scale[i % 2], to);
         sum = 0;
       }
     }
@@ -216,8 +246,16 @@ __global__ void __launch_bounds__(kSliceThreads, 1)
     for (int tile = 0; tile < kStageK / 32; ++tile) {
       const int group = params.group == 32 ? tile : 0;  // of the stage
       MmaTile<S>(stage, tile, group, has_offsets, num_panels, sums);
-      if ((column + tile * 32 + 32) % params.group == 0) {
-        ScaleGroup<S>(stage, group, num_panels, sums, total);
+      if ((column + tile * 32 + 32) % params.group != 0) continue;
+      switch (params.scale_dtype) {
+        case DType::kF32:
+          ScaleGroup<float>(stage, group, num_panels, sums, total);
+          break;
+        case DType::kF16:
+          ScaleGroup<Float16>(stage, group, num_panels, sums, total);
+          break;
+        default:
+          ScaleGroup<BFloat16>(stage, group, num_panels, sums, total);
       }
     }
   }
@@ -263,6 +301,7 @@ void Run(const LinearArgs& args, const Int4Weight& weight, OpContext& context) {
   params.codes = reinterpret_cast<const Vec16*>(weight.codes());
   params.scales = weight.scales();
   params.offsets = weight.offsets();
+  params.scale_dtype = layout.scale_dtype;
   params.bias = weight.bias();
   params.y = MakeLinearOutput(args.y);
   params.padded_n = static_cast<int>(layout.padded_n);

@@ -1,5 +1,6 @@
 #include "kernels/cuda/int4_weight.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/check.h"
@@ -28,28 +29,55 @@ NibblePlace PlaceOf(const Int4Layout& layout, int64_t row, int64_t column) {
   return {tile * (kInt4TileBytes / 4) + lane * 4 + word, c / 8 + c % 2 * 4};
 }
 
-// -(128 + zero point), or -(1024 + zero point) in F16, twice.
-uint32_t OffsetPair(DType rows, int zero) {
-  const uint32_t bits = rows == DType::kF16 ? ToFloat16(static_cast<float>(-1024 - zero)).bits
-                                            : ToBFloat16(static_cast<float>(-128 - zero)).bits;
-  return bits | bits << 16;
+// -(128 + zero point), or -(1024 + zero point) in F16.
+uint16_t OffsetOf(DType rows, int zero) {
+  return rows == DType::kF16 ? ToFloat16(static_cast<float>(-1024 - zero)).bits
+                             : ToBFloat16(static_cast<float>(-128 - zero)).bits;
+}
+
+// The one type that all scales are in, else f32.
+DType ScaleTypeOf(const HostLinear& canonical) {
+  const DType first = canonical.quantized[0].scales.dtype;
+  for (const QuantizedMatrix& part : canonical.quantized) {
+    if (part.scales.dtype != first) return DType::kF32;
+  }
+  return first;
+}
+
+// Writes a scale as what it is, or widened, which is exact.
+void StoreScale(const TensorView& scales, int64_t from, DType dtype, char* to) {
+  if (dtype == DType::kF32) {
+    const float value = FloatAt(scales, from);
+    std::memcpy(to, &value, sizeof(value));
+  } else {
+    std::memcpy(to, static_cast<const char*>(scales.data) + from * 2, 2);
+  }
+}
+
+int64_t NumOutputs(const HostLinear& canonical) {
+  int64_t n = 0;
+  for (const QuantizedMatrix& part : canonical.quantized) n += part.codes.dim(0);
+  return n;
 }
 
 }  // namespace
 
-std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
+Int4Layout Int4LayoutOf(const HostLinear& canonical) {
   CheckArgs(canonical);
-  int64_t n = 0;
-  for (const QuantizedMatrix& part : canonical.quantized) n += part.codes.dim(0);
+  return {NumOutputs(canonical), canonical.quantized[0].k, canonical.format,
+          ScaleTypeOf(canonical)};
+}
+
+std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
+  const Int4Layout layout = Int4LayoutOf(canonical);
   const int64_t k = canonical.quantized[0].k;
   const WeightFormat& format = canonical.format;
-  const Int4Layout layout(n, k, format);
   std::vector<char> bytes(static_cast<size_t>(layout.bytes()));
   auto* codes = reinterpret_cast<uint32_t*>(bytes.data());
-  auto* scales = reinterpret_cast<float*>(bytes.data() + layout.codes_bytes);
-  auto* offsets = reinterpret_cast<uint32_t*>(scales + layout.num_groups * layout.padded_n);
+  char* scales = bytes.data() + layout.codes_bytes;
+  auto* offsets = reinterpret_cast<uint16_t*>(scales + layout.scales_bytes);
   auto* bias = reinterpret_cast<float*>(bytes.data() + layout.bytes() - layout.bias_bytes);
-  for (int64_t i = 0; i < layout.offsets_bytes / 4; ++i) offsets[i] = OffsetPair(canonical.rows, 8);
+  std::fill_n(offsets, layout.offsets_bytes / 2, OffsetOf(canonical.rows, 8));
   int64_t row = 0;
   for (size_t p = 0; p < canonical.quantized.size(); ++p) {
     const QuantizedMatrix& part = canonical.quantized[p];
@@ -60,11 +88,12 @@ std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
         codes[place.word] |= CodeAt(part, i, j) << (4 * place.nibble);
       }
       for (int64_t g = 0; g < (k + format.group - 1) / format.group; ++g) {
-        scales[g * layout.padded_n + row] = FloatAt(part.scales, i * part.scales.row_stride + g);
+        const int64_t at = g * layout.padded_n + row;
+        StoreScale(part.scales, i * part.scales.row_stride + g, layout.scale_dtype,
+                   scales + at * DTypeBytes(layout.scale_dtype));
         if (part.zero_points.data == nullptr) continue;
         const auto* zeros = static_cast<const uint8_t*>(part.zero_points.data);
-        offsets[g * layout.padded_n + row] =
-            OffsetPair(canonical.rows, zeros[i * part.zero_points.row_stride + g]);
+        offsets[at] = OffsetOf(canonical.rows, zeros[i * part.zero_points.row_stride + g]);
       }
       if (has_bias) bias[row] = FloatAt(canonical.biases[p], i);
     }
@@ -74,9 +103,8 @@ std::vector<char> PackInt4Bytes(const HostLinear& canonical) {
 
 std::unique_ptr<LinearWeight> PackInt4(const HostLinear& canonical, DeviceRuntime& runtime) {
   const std::vector<char> bytes = PackInt4Bytes(canonical);
-  int64_t n = 0;
-  for (const QuantizedMatrix& part : canonical.quantized) n += part.codes.dim(0);
-  auto weight = std::make_unique<Int4Weight>(n, canonical.quantized[0].k, canonical.format,
+  auto weight = std::make_unique<Int4Weight>(Int4LayoutOf(canonical), NumOutputs(canonical),
+                                             canonical.quantized[0].k, canonical.format,
                                              canonical.rows, runtime);
   RA_CHECK_EQ(weight->bytes(), static_cast<int64_t>(bytes.size()));
   runtime.CopyToDevice(weight->codes(), bytes.data(), weight->bytes());

@@ -12,9 +12,9 @@
 //
 //            so that (word >> 4 p) & 0x000f000f is pair p: both codes of one B register
 //
-//   scales   [K / group][N] f32
-//   offsets  [K / group][N] pairs of -(128 + zero point) in BF16, of -(1024 + zero point) in F16:
-//            as the rows are; only where there are zero points
+//   scales   [K / group][N] of the type they come in: bf16, f16, or f32 where there are several
+//   offsets  [K / group][N] -(128 + zero point) in BF16, -(1024 + zero point) in F16: as the rows
+//            are; only where there are zero points
 //   bias     [N] f32
 #pragma once
 
@@ -31,17 +31,19 @@ inline constexpr int kInt4TileBytes = 512;
 
 // The packed extents of an [n, k] weight.
 struct Int4Layout {
-  Int4Layout(int64_t n, int64_t k, WeightFormat format)
-      : padded_n((n + 31) / 32 * 32),
+  Int4Layout(int64_t n, int64_t k, WeightFormat format, DType scales = DType::kBF16)
+      : scale_dtype(scales),
+        padded_n((n + 31) / 32 * 32),
         padded_k((k + 127) / 128 * 128),
         num_groups(padded_k / format.group),
         codes_bytes(padded_n * padded_k / 2),
-        scales_bytes(num_groups * padded_n * 4),
-        offsets_bytes(format.has_zero_points ? scales_bytes : 0),
+        scales_bytes(num_groups * padded_n * DTypeBytes(scales)),
+        offsets_bytes(format.has_zero_points ? num_groups * padded_n * 2 : 0),
         bias_bytes(padded_n * 4) {}
 
   int64_t bytes() const { return codes_bytes + scales_bytes + offsets_bytes + bias_bytes; }
 
+  DType scale_dtype;
   int64_t padded_n;
   int64_t padded_k;
   int64_t num_groups;
@@ -53,9 +55,10 @@ struct Int4Layout {
 
 class Int4Weight final : public LinearWeight {
  public:
-  Int4Weight(int64_t n, int64_t k, WeightFormat format, DType rows, DeviceRuntime& runtime)
+  Int4Weight(const Int4Layout& layout, int64_t n, int64_t k, WeightFormat format, DType rows,
+             DeviceRuntime& runtime)
       : LinearWeight(n, k),
-        layout_(n, k, format),
+        layout_(layout),
         format_(format),
         rows_(rows),
         memory_(runtime.Allocate(layout_.bytes(), MemoryKind::kDevice)) {}
@@ -67,11 +70,11 @@ class Int4Weight final : public LinearWeight {
   const Int4Layout& layout() const { return layout_; }
   const WeightFormat& format() const { return format_; }
   char* codes() const { return static_cast<char*>(memory_.data()); }
-  float* scales() const { return reinterpret_cast<float*>(codes() + layout_.codes_bytes); }
+  char* scales() const { return codes() + layout_.codes_bytes; }
   // Null for symmetric weights.
-  uint32_t* offsets() const {
+  char* offsets() const {
     if (!format_.has_zero_points) return nullptr;
-    return reinterpret_cast<uint32_t*>(codes() + layout_.codes_bytes + layout_.scales_bytes);
+    return codes() + layout_.codes_bytes + layout_.scales_bytes;
   }
   float* bias() const {
     return reinterpret_cast<float*>(codes() + layout_.bytes() - layout_.bias_bytes);
@@ -83,6 +86,9 @@ class Int4Weight final : public LinearWeight {
   DType rows_;
   DeviceBuffer memory_;  // codes, scales, offsets, bias
 };
+
+// How `canonical` will be packed.
+Int4Layout Int4LayoutOf(const HostLinear& canonical);
 
 // A packed weight as one run of host bytes, in the order of Int4Weight's memory. For PackInt4 and
 // the tests.

@@ -16,11 +16,12 @@ constexpr WeightFormat Int4(int group, bool has_zero_points) {
 
 // A canonical weight that owns its memory; with a bias.
 struct Matrix {
-  Matrix(int64_t rows, int64_t columns, WeightFormat f, std::mt19937& rng)
+  Matrix(int64_t rows, int64_t columns, WeightFormat f, std::mt19937& rng,
+         DType scale_dtype = DType::kBF16)
       : n(rows), k(columns), format(f), groups((columns + f.group - 1) / f.group) {
     for (int64_t i = 0; i < n * ((k + 1) / 2); ++i) codes.push_back(static_cast<uint8_t>(rng()));
     for (int64_t i = 0; i < n * groups; ++i) zeros.push_back(static_cast<uint8_t>(rng() % 16));
-    scales = RandomTensor(DType::kF32, {n, groups}, rng, 0.01);
+    scales = RandomTensor(scale_dtype, {n, groups}, rng, 0.01);
     bias = RandomTensor(DType::kF32, {n}, rng);
   }
 
@@ -69,9 +70,10 @@ class Int4LinearTest : public testing::TestWithParam<DType> {
   }
 
   // Products of codes and x are exact; K sums, a scale a group, the warps' sums and the bias round.
-  void Check(int64_t rows, int64_t n, int64_t k, WeightFormat format, DType y_dtype = DType::kF32) {
+  void Check(int64_t rows, int64_t n, int64_t k, WeightFormat format, DType y_dtype = DType::kF32,
+             DType scale_dtype = DType::kBF16) {
     std::mt19937 rng(static_cast<uint32_t>(rows * 31 + n * 7 + k));
-    Matrix w(n, k, format, rng);
+    Matrix w(n, k, format, rng, scale_dtype);
     const Tensor x = RandomTensor(GetParam(), {rows, k}, rng);
     const auto weight = backend_->PackLinear(w.canonical(GetParam()));
     const Tensor y = Run(*weight, x.view(), y_dtype);
@@ -105,6 +107,16 @@ TEST_P(Int4LinearTest, MatchesTheSumForAllShapes) {
   }
   for (const int64_t n : {1, 31, 32, 33, 65, 100}) Check(2, n, 160, WeightFormat::kInt4);
   Check(3, 40, 136, Int4(64, true), GetParam());
+}
+
+// Scales stay what they are.
+TEST_P(Int4LinearTest, MatchesTheSumForAllTypesOfScales) {
+  for (const DType scales : {DType::kBF16, DType::kF16, DType::kF32}) {
+    for (const int group : {32, 64, 128}) {
+      Check(3, 72, 300, Int4(group, group == 64), DType::kF32, scales);
+      Check(20, 100, 200, Int4(group, group != 64), DType::kF32, scales);
+    }
+  }
 }
 
 // One, two and three blocks of rows, full and not.
