@@ -55,6 +55,8 @@ struct BatchShape {
   int num_sequences() const { return static_cast<int>(context_lens.size()); }
 };
 
+class AttentionPlan;
+
 // Upper bounds a plan must hold, fixed at set-up.
 struct AttentionLimits {
   int max_sequences = 0;
@@ -63,6 +65,9 @@ struct AttentionLimits {
   int num_heads = 0;
   int num_kv_heads = 0;
   int head_dim = 0;
+  // A plan of the same backend and heads, for as long a context, which the new one shares scratch
+  // with: steps under them follow each other. It outlives the new one.
+  const AttentionPlan* beside = nullptr;
 };
 
 // Work split of one step's attention, made on the host once per step and used by every layer. The

@@ -91,10 +91,10 @@ class Backend {
   virtual std::unique_ptr<AttentionPlan> MakeAttentionPlan(const AttentionLimits& limits) = 0;
 
   // Enqueues nothing: what `forward` would is what each launch of the graph will. It calls the ops
-  // from Embed to SampleAndVerify below (no copies between host and device, no PlanAttention),
-  // whose spans keep their address and size as long as the graph lives. A launch reads them, and
-  // the next wait fills them, as the ops would. Null where there is none to be had: the caller then
-  // runs `forward` itself each time.
+  // from Embed to SampleAndVerify below and TopLogprobs of drawn ids (no copies between host and
+  // device, no PlanAttention), whose spans keep their address and size as long as the graph lives.
+  // A launch reads them, and the next wait fills them, as the ops would. Null where there is none
+  // to be had: the caller then runs `forward` itself each time.
   virtual std::unique_ptr<Graph> Capture(const std::function<void()>& forward) = 0;
 
   virtual void CopyToDevice(void* to, const void* from, int64_t bytes) = 0;

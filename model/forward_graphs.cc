@@ -16,8 +16,9 @@ int ForwardGraphs::BucketFor(int num_rows) const {
   return bucket == kBuckets.end() ? 0 : *bucket;
 }
 
-bool ForwardGraphs::Launch(const GraphKey& key, const std::function<void()>& forward) {
-  const auto [found, is_new] = entries_.try_emplace(key);
+bool ForwardGraphs::Launch(const std::vector<GraphKey>& keys,
+                           const std::function<void()>& forward) {
+  const auto [found, is_new] = entries_.try_emplace(keys);
   Entry& entry = found->second;
   entry.last_used = ++clock_;
   if (is_new) {

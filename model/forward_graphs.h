@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "model/sampling_input.h"
@@ -16,10 +17,11 @@ namespace runahead {
 // Steps with equal keys enqueue the same kernels with the same arguments; only what the arguments
 // point to differs.
 struct GraphKey {
-  int num_rows = 0;        // T, padded to a bucket
-  SliceBuckets slice;      // of the sampled rows
-  uint64_t plan = 0;       // AttentionPlan::graph_key()
-  bool continues = false;  // its ids are what the step before drew
+  int num_rows = 0;             // T, padded to a bucket
+  SliceBuckets slice;           // of the sampled rows
+  uint64_t plan = 0;            // AttentionPlan::graph_key()
+  bool continues = false;       // its ids are what the step before drew
+  bool has_confidence = false;  // logprobs of what it draws are wanted
 
   auto operator<=>(const GraphKey&) const = default;
 };
@@ -46,7 +48,11 @@ class ForwardGraphs {
   // Replays the graph of `key`, captured from `forward` where there is none yet. False: nothing was
   // enqueued, and the caller runs `forward` itself. What `forward` enqueues depends on `key` alone,
   // its spans keep their addresses.
-  bool Launch(const GraphKey& key, const std::function<void()>& forward);
+  bool Launch(const GraphKey& key, const std::function<void()>& forward) {
+    return Launch(std::vector{key}, forward);
+  }
+  // The same of steps that follow each other, as one graph.
+  bool Launch(const std::vector<GraphKey>& keys, const std::function<void()>& forward);
 
   int num_graphs() const { return num_graphs_; }
   int64_t num_launches() const { return num_launches_; }
@@ -60,7 +66,7 @@ class ForwardGraphs {
   void MakeRoom();
 
   Backend& backend_;
-  std::map<GraphKey, Entry> entries_;
+  std::map<std::vector<GraphKey>, Entry> entries_;
   int64_t clock_ = 0;
   int num_graphs_ = 0;
   int64_t num_launches_ = 0;

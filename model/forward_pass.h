@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "kvcache/kv_cache.h"
@@ -37,11 +38,18 @@ class ForwardPass {
   size_t Run(std::span<const SequenceRun> runs, bool continues = false);
   size_t RunSlice(std::span<const SequenceRun> runs, size_t begin);
 
-  const StepInput& input() const { return input_; }
-  const SamplingInput& slice() const { return sampling_; }
-  TensorView logits() const { return Logits(sampling_.num_rows()); }  // of the slice, processed
-  TensorView raw_logits() const { return Raw(sampling_.num_logprob_rows()); }  // logprob rows
-  TensorView draft_logits() const;                                             // ModelRunner's
+  // Passes of a chain (ChainRunner) as one graph: those of one sequence, few rows, short lists, no
+  // rows to keep. False: they are not like that, and nothing was done.
+  bool RunJoined(std::span<const std::span<const SequenceRun>> passes);
+  // What pass `p` of them drew, and its logprob where its run wants confidence; after a wait.
+  int32_t joined_token(size_t p) const { return joined_[p].step.sampling.token_ids()[0]; }
+  float joined_logprob(size_t p) const { return joined_[p].logprob; }
+
+  const StepInput& input() const { return step_.input; }
+  const SamplingInput& slice() const { return step_.sampling; }
+  TensorView logits() const { return Logits(slice().num_rows()); }  // of the slice, processed
+  TensorView raw_logits() const { return Raw(slice().num_logprob_rows()); }  // logprob rows
+  TensorView draft_logits() const;                                           // ModelRunner's
 
   // [num_rows()] on the device: the last token of each of the slice's sequences.
   int32_t* last_tokens() const { return static_cast<int32_t*>(At(layout_.last_tokens)); }
@@ -50,7 +58,9 @@ class ForwardPass {
   TensorView Head(std::span<const int32_t> rows);
 
   int vocab() const { return transformer_.config().vocab_limit; }
-  int64_t num_graph_launches() const { return graphs_.num_launches(); }
+  int64_t num_graph_launches() const {
+    return graphs_.num_launches() + joined_graphs_.num_launches();
+  }
 
  private:
   void* At(int64_t offset) const { return static_cast<char*>(memory_.data()) + offset; }
@@ -58,11 +68,27 @@ class ForwardPass {
   TensorView Logits(int64_t num_rows) const;
   TensorView Raw(int64_t num_rows) const;
 
+  // A step's arrays and its plan.
+  struct Step {
+    Step(ForwardPass& pass, const RunnerLimits& limits, const AttentionPlan* beside);
+    StepInput input;
+    SamplingInput sampling;
+    std::unique_ptr<AttentionPlan> plan;
+  };
+  // A pass of a chain that is one graph, whose spans never move.
+  struct JoinedPass {
+    Step step;
+    float logprob = 0;
+    int32_t rank = 0;
+  };
+
   size_t FillSlice(std::span<const SequenceRun> runs, size_t begin);
   bool RunInBuckets(bool continues);
-  void Layers(bool continues);
-  void HeadOfSlice();
-  void Sample();
+  bool FillJoined(JoinedPass& pass, const SequenceRun& run, GraphKey& key);
+  void Layers(const Step& step, bool continues);
+  TensorView Head(const Step& step, std::span<const int32_t> rows);
+  void HeadOfSlice(const Step& step);
+  void Sample(Step& step);
 
   Backend& backend_;
   const Transformer& transformer_;
@@ -70,10 +96,10 @@ class ForwardPass {
   const RunnerLimits limits_;
   const WorkspaceLayout layout_;
   DeviceBuffer memory_;
-  std::unique_ptr<AttentionPlan> plan_;
-  StepInput input_;
-  SamplingInput sampling_;
+  Step step_;
+  std::vector<JoinedPass> joined_;
   ForwardGraphs graphs_;
+  ForwardGraphs joined_graphs_;
 };
 
 }  // namespace runahead

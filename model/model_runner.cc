@@ -34,6 +34,7 @@ struct ModelRunner::State {
   void Run(std::span<const SequenceRun> runs);
   void WaitForStep();
   void RunChain(std::span<const std::span<const SequenceRun>> passes);
+  void TakeJoined(std::span<const std::span<const SequenceRun>> passes);
   void EnqueueConfidences(std::span<const SequenceRun> runs, size_t at);
   void TakeSlice(std::span<const SequenceRun> runs);
   void EmitSlice();
@@ -77,12 +78,15 @@ void ModelRunner::State::RunChain(std::span<const std::span<const SequenceRun>> 
   output.token_ids.assign(num_tokens, 0);
   output.confidences.assign(num_tokens, 0);
   ranks.resize(num_tokens);
-  for (size_t p = 0; p < passes.size(); ++p) {
-    const auto runs = passes[p];
-    const auto at = static_cast<size_t>(output.offsets[p]);
+  for (const auto& runs : passes) {
     for (const SequenceRun& run : runs) {
       RA_CHECK(run.proposal && run.wants_token && !run.sampling->HasPenalties());
     }
+  }
+  if (pass.RunJoined(passes)) return TakeJoined(passes);
+  for (size_t p = 0; p < passes.size(); ++p) {
+    const auto runs = passes[p];
+    const auto at = static_cast<size_t>(output.offsets[p]);
     RA_CHECK_EQ(pass.Run(runs, p > 0), runs.size());
     KeepProposals(runs);
     EnqueueConfidences(runs, at);
@@ -95,6 +99,15 @@ void ModelRunner::State::RunChain(std::span<const std::span<const SequenceRun>> 
       float& confidence = output.confidences[static_cast<size_t>(output.offsets[p]) + i];
       confidence = passes[p][i].proposal->wants_confidence ? std::exp(confidence) : 0;
     }
+  }
+}
+
+void ModelRunner::State::TakeJoined(std::span<const std::span<const SequenceRun>> passes) {
+  WaitForStep();
+  for (size_t p = 0; p < passes.size(); ++p) {
+    output.token_ids[p] = pass.joined_token(p);
+    if (!passes[p][0].proposal->wants_confidence) continue;
+    output.confidences[p] = std::exp(pass.joined_logprob(p));
   }
 }
 

@@ -82,6 +82,8 @@ struct RunnerLimits {
   int block_size = 16;
   // Server-wide. kRejection takes another [max_logit_rows, V] f32 for what drafts were drawn from.
   VerifyMode verify_mode = VerifyMode::kCoupled;
+  // Of a draft model where the device has graphs: passes of one sequence that one graph may hold.
+  int max_joined_passes = 0;
 };
 
 // Rows one sequence may verify in a step (1 + drafts), so that each sequence fits one slice, its

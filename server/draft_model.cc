@@ -32,7 +32,8 @@ Result<std::unique_ptr<DraftModel>> DraftModel::Load(Backend& backend,
 
 void DraftModel::Allocate(const ModelPlan& plan, ModelRunner& target, KvCache& target_cache,
                           const Clock& clock) {
-  const RunnerLimits& limits = plan.draft->limits;
+  RunnerLimits limits = plan.draft->limits;
+  limits.max_joined_passes = kMaxDrafts;
   if (plan.draft->kind == DrafterKind::kModel) {
     cache_ = std::make_unique<KvCache>(backend_, plan.draft->memory.kv_shape,
                                        static_cast<int>(plan.num_blocks));

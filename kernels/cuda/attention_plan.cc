@@ -31,13 +31,22 @@ int64_t PlanWords(const AttentionLimits& limits, int group, int max_partials) {
 }  // namespace
 
 CudaAttentionPlan::CudaAttentionPlan(const AttentionLimits& limits, DeviceRuntime& runtime)
-    : limits_(limits), group_(limits.num_heads / limits.num_kv_heads) {
+    : limits_(limits),
+      beside_(static_cast<const CudaAttentionPlan*>(limits.beside)),
+      group_(limits.num_heads / limits.num_kv_heads) {
   const int multiprocessors = std::max(1, runtime.properties().num_multiprocessors);
   wanted_blocks_ = kBlocksAMultiprocessor * multiprocessors;
   // One long sequence can always be split; more share what keeps the device full twice over.
   max_partials_ =
       CeilDiv(limits.max_context, kChunkTokens) + CeilDiv(2 * wanted_blocks_, limits.num_kv_heads);
   device_ = runtime.Allocate(4 * PlanWords(limits, group_, max_partials_), MemoryKind::kDevice);
+  if (beside_ != nullptr) {
+    const AttentionLimits& other = beside_->limits_;
+    RA_CHECK(max_partials_ <= beside_->max_partials_ && limits.head_dim == other.head_dim &&
+                 limits.num_kv_heads == other.num_kv_heads,
+             "another plan's scratch has room");
+    return;
+  }
   partials_ = runtime.Allocate(
       int64_t{4} * max_partials_ * limits.num_kv_heads * kRowBlock * (limits.head_dim + 2),
       MemoryKind::kDevice);

@@ -80,7 +80,9 @@ class CudaAttentionPlan final : public AttentionPlan {
   const AttentionItem* wide() const { return At<AttentionItem>(wide_at_); }  // of kWideRows rows
   const MergeItem* merges() const { return At<MergeItem>(merges_at_); }
   // [partial, Nkv]: 16 rows of D sums, then 16 of (largest score, sum of weights)
-  float* partials() const { return static_cast<float*>(partials_.data()); }
+  float* partials() const {
+    return beside_ != nullptr ? beside_->partials() : static_cast<float*>(partials_.data());
+  }
 
  private:
   template <typename T>
@@ -96,11 +98,12 @@ class CudaAttentionPlan final : public AttentionPlan {
   void Write(const BatchShape& shape);
 
   AttentionLimits limits_;
-  int group_ = 1;           // query heads a KV head
-  int max_partials_ = 0;    // a KV head
-  int wanted_blocks_ = 0;   // that fill the device
-  int num_partials_ = 0;    // of this step
-  uint64_t num_moves_ = 0;  // of device_: no older graph may read it
+  const CudaAttentionPlan* beside_;  // whose partials these are, or null
+  int group_ = 1;                    // query heads a KV head
+  int max_partials_ = 0;             // a KV head
+  int wanted_blocks_ = 0;            // that fill the device
+  int num_partials_ = 0;             // of this step
+  uint64_t num_moves_ = 0;           // of device_: no older graph may read it
   DeviceBuffer device_;
   DeviceBuffer partials_;
 

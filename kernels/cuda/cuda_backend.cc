@@ -19,8 +19,8 @@ constexpr int64_t kStagingBytes = int64_t{16} << 20;
 
 constexpr int64_t kMaxStagedCopy = 64 * 1024;
 
-// A runner keeps 64 at most; target and draft model share a backend.
-constexpr int kMaxGraphs = 160;
+// Target and draft model share a backend: each keeps 64 steps at most, the draft as many chains.
+constexpr int kMaxGraphs = 200;
 
 // An op that is being enqueued: its name in a profile, and what it works with.
 struct Op {
@@ -182,7 +182,8 @@ class CudaBackend final : public Backend {
     RA_CUDA::SampleAndVerify(args, Enter("SampleAndVerify").context);
   }
   void TopLogprobs(const TopLogprobsArgs& args) override {
-    RA_CUDA::TopLogprobs(args, EnterUncaptured("TopLogprobs").context);
+    const Op op = args.drawn != nullptr ? Enter("TopLogprobs") : EnterUncaptured("TopLogprobs");
+    RA_CUDA::TopLogprobs(args, op.context);
   }
   void CopyBlocks(const CopyBlocksArgs& args) override {
     RA_CUDA::CopyBlocks(args, EnterUncaptured("CopyBlocks").context);

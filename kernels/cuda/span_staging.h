@@ -72,8 +72,8 @@ class SpanStaging {
     std::vector<Place> ins;
     std::vector<Place> outs;
   };
-  static constexpr int64_t kPlacesBytes = 64 * 1024;
-  static constexpr int64_t kResultsAt = kPlacesBytes - 2048;
+  static constexpr int64_t kPlacesBytes = 80 * 1024;
+  static constexpr int64_t kResultsAt = kPlacesBytes - 8 * 1024;
 
   // Until EndCapture(), spans are given places in kPlacesBytes of device memory.
   void BeginCapture(char* device);

@@ -26,7 +26,8 @@ inline constexpr RunnerLimits kPairLimits = {.max_rows = 512,
                                              .max_sequences = 64,
                                              .max_logit_rows = 320,
                                              .max_context = kPairContext,
-                                             .block_size = 8};
+                                             .block_size = 8,
+                                             .max_joined_passes = kMaxDrafts};
 
 // Two models on one backend, with a cache each and the same block ids. What lies in the caches
 // outlives the engines that serve with it: garbage that nobody may read. An empty `draft` is the

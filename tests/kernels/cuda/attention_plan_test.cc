@@ -130,6 +130,31 @@ TEST(AttentionPlanTest, LongSequencesBeyondThePartialsAreNotSplit) {
   Check(8, {{1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}, {1, 2000}}, true);
 }
 
+// Plans of a chain's passes share what one step alone uses.
+TEST(AttentionPlanTest, APlanBesideAnotherHasItsPartials) {
+  HostRuntime runtime(100);
+  AttentionLimits limits = {.max_sequences = 8,
+                            .max_rows = 64,
+                            .max_context = 2000,
+                            .num_heads = 8,
+                            .num_kv_heads = 2,
+                            .head_dim = 64};
+  const CudaAttentionPlan first(limits, runtime);
+  limits.max_sequences = 1;
+  limits.max_rows = 4;
+  limits.beside = &first;
+  CudaAttentionPlan second(limits, runtime);
+  EXPECT_EQ(second.partials(), first.partials());
+  EXPECT_NE(second.table_stride(), first.table_stride());
+  SpanStaging staging(runtime, 1 << 20);
+  const std::vector<int32_t> offsets = {0, 1}, lens = {2000}, tables(125, 3);
+  second.Plan(
+      {.row_offsets = offsets, .context_lens = lens, .block_tables = tables, .table_stride = 125},
+      runtime, staging);
+  EXPECT_EQ(second.num_merges(), 1);
+  EXPECT_EQ(second.num_narrow(), 8);
+}
+
 // A graph holds addresses and grids: steps of one bucket and like lists have the same, others have
 // another key.
 TEST(AttentionPlanTest, EqualKeysMeanEqualAddresses) {
