@@ -31,6 +31,7 @@ namespace {
 using BenchClock = std::chrono::steady_clock;
 
 constexpr int kBlock = 16;
+constexpr int kChainPasses = 4;  // of a draft
 
 struct Flags {
   std::string backend = "cuda";
@@ -134,7 +135,8 @@ class DeviceBench {
     lines_.push_back(std::move(line));
   }
 
-  void Chains(ModelRunner& runner, const std::vector<int32_t>& table, int context);
+  void Chains(ModelRunner& runner, ModelRunner& joined, const std::vector<int32_t>& table,
+              int context);
 
   int64_t rotate_bytes() const { return int64_t{flags_.is_quick ? 2 : 256} << 20; }
   int count() const { return flags_.is_quick ? 2 : 20; }
@@ -295,6 +297,9 @@ void DeviceBench::Steps() {
                               .dtype = DType::kBF16};
   KvCache cache(*backend_, shape, 64 * blocks);
   ModelRunner runner(*backend_, model, cache, limits);
+  RunnerLimits of_draft = limits;
+  of_draft.max_joined_passes = kChainPasses;
+  ModelRunner joined(*backend_, model, cache, of_draft);
   const SamplingParams greedy = {.temperature = 0};
   for (const auto& [sequences, rows] : batches) {
     std::vector<std::vector<int32_t>> tables(static_cast<size_t>(sequences));
@@ -321,18 +326,18 @@ void DeviceBench::Steps() {
   }
   std::vector<int32_t> table;
   for (int b = 0; b < blocks; ++b) table.push_back(b);
-  Chains(runner, table, context);
+  Chains(runner, joined, table, context);
   std::printf("%ld of these steps were graph launches\n",
               static_cast<long>(runner.num_graph_launches()));
 }
 
-// A draft's passes of one sequence as a chain, and each waited for.
-void DeviceBench::Chains(ModelRunner& runner, const std::vector<int32_t>& table, int context) {
-  constexpr int kPasses = 4;
+// A draft's passes of one sequence as one graph, as a chain of graphs, and each waited for.
+void DeviceBench::Chains(ModelRunner& runner, ModelRunner& joined,
+                         const std::vector<int32_t>& table, int context) {
   const SamplingParams greedy = {.temperature = 0};
   const std::vector<int32_t> token = {5};
   std::vector<SequenceRun> runs;
-  for (int p = 0; p < kPasses; ++p) {
+  for (int p = 0; p < kChainPasses; ++p) {
     runs.push_back({.tokens = token,
                     .num_computed = context + p,
                     .block_table = table,
@@ -342,10 +347,11 @@ void DeviceBench::Chains(ModelRunner& runner, const std::vector<int32_t>& table,
   }
   std::vector<std::span<const SequenceRun>> passes;
   for (const SequenceRun& run : runs) passes.push_back(std::span(&run, 1));
-  const std::string shape = std::to_string(kPasses) + " passes at " + std::to_string(context);
+  const std::string shape = std::to_string(kChainPasses) + " passes at " + std::to_string(context);
   const auto add = [&](const char* what, double seconds) {
-    Add({.what = what, .shape = shape + " tokens", .seconds = seconds, .tokens = kPasses});
+    Add({.what = what, .shape = shape + " tokens", .seconds = seconds, .tokens = kChainPasses});
   };
+  add("chain, joined", Time(count(), [&](int) { joined.RunChain(passes); }));
   add("chain", Time(count(), [&](int) { runner.RunChain(passes); }));
   add("one by one", Time(count(), [&](int) {
         for (const auto& pass : passes) runner.Run(pass);
