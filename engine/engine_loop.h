@@ -27,7 +27,8 @@
 
 namespace runahead {
 
-// What the loop works with, all of it borrowed.
+// What the loop works with, all of it borrowed: it outlives the loop, whose end takes back what it
+// gave the runner and the draft model to do meanwhile.
 struct EngineParts {
   StepRunner& runner;
   const Clock& clock;

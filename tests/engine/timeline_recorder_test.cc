@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +60,7 @@ class TimelineTest : public ::testing::Test {
     return Ask(std::move(request));
   }
 
+  std::optional<FakeDraftModel> draft_model_;  // which the loop borrows to its end
   std::unique_ptr<TestLoop> loop_;
   int32_t next_first_token_ = 0;  // so that no prompt is another's prefix
 };
@@ -252,8 +254,8 @@ TEST_F(TimelineTest, ChoicesShareOneTimeline) {
 TEST_F(TimelineTest, DraftsAreCountedByDrafterAndTheirTimeApart) {
   EngineConfig config = SmallEngineConfig();
   config.speculation.drafters = {DrafterKind::kModel};
-  FakeDraftModel model(config.num_blocks, config.block_size, kFakeVocab, 70);
-  Start(config, {.model = &model});
+  Start(config,
+        {.model = &draft_model_.emplace(config.num_blocks, config.block_size, kFakeVocab, 70)});
   Request request = MakeRequest(Counting(0, 10), 30);
   request.speculation = {SpeculationMode::kFixed, 4};
   Asked asked = Ask(std::move(request));
