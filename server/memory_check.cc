@@ -40,8 +40,8 @@ Result<DType> CacheDType(const std::string& name, DType automatic) {
 Status CheckF16(const DeviceInfo& device, DType dtype, const char* setting) {
   if (dtype != DType::kF16 || device.has_f16) return {};
   return InvalidArgument(std::string(setting) + " 'f16' is not for the " + device.name +
-                             " backend, which computes in bf16 and f32; f32 keeps every bit of a "
-                             "float16 checkpoint, auto rounds it to bf16",
+                             " backend, which computes in bf16 and f32 (f32 keeps every bit of a "
+                             "float16 checkpoint, auto rounds it to bf16)",
                          setting);
 }
 

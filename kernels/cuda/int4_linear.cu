@@ -1,7 +1,7 @@
 // Linear layers of INT4 weights and BF16 or F16 activations (W4A16) on tensor cores, for every
 // number of rows.
 //
-// A block of 4 warps makes 16 (or 32) rows x 32 (or 64) outputs. Its warps share out K, not the
+// A block of 4 warps makes 16 (or 32) rows x 32 to 128 outputs. Its warps share out K, not the
 // outputs (warp_slices.cuh): so a code is loaded and widened by one warp alone, and warps meet
 // once, at the end.
 //
@@ -23,7 +23,7 @@
 // of an MMA do not mix, so what is not finite stays in its row.
 //
 // Roofline: N K / 2 bytes of codes, 2 N K / group of scales of 16 bits (as much again of zero
-// points), 2 M K of x from memory and once per 32 or 64 outputs from L2; 2 M N K operations.
+// points), 2 M K of x from memory and once per 32 to 128 outputs from L2; 2 M N K operations.
 // Bandwidth-bound up to some 64 rows. Not measured: no GPU yet.
 #include <type_traits>
 
@@ -277,12 +277,17 @@ using Narrow = Shape<X, 1, 32, 4>;  // few outputs: more blocks
 template <typename X>
 using Decode = Shape<X, 1, 64, 4>;
 template <typename X>
+using Verify = Shape<X, 1, 128, 3>;  // some rows of x, read half as often from L2
+template <typename X>
 using Many = Shape<X, 2, 64, 3>;
+
+constexpr int kMaxDecodeRows = 4;  // from where on x is more than a quarter of the codes' bytes
 
 template <typename X, typename Y>
 void Dispatch(const Int4LinearParams<X>& params, int multiprocessors, Stream stream) {
   if (params.y.num_rows > 16) return LaunchShape<Many<X>, Y>(params, stream);
   if (params.y.n < 64 * 2 * multiprocessors) return LaunchShape<Narrow<X>, Y>(params, stream);
+  if (params.y.num_rows > kMaxDecodeRows) return LaunchShape<Verify<X>, Y>(params, stream);
   LaunchShape<Decode<X>, Y>(params, stream);
 }
 
@@ -290,6 +295,7 @@ template <typename X, typename Y>
 void AllowShapes() {
   AllowSharedMemory(Int4LinearKernel<Narrow<X>, Y>, sizeof(SharedStorage<Narrow<X>>));
   AllowSharedMemory(Int4LinearKernel<Decode<X>, Y>, sizeof(SharedStorage<Decode<X>>));
+  AllowSharedMemory(Int4LinearKernel<Verify<X>, Y>, sizeof(SharedStorage<Verify<X>>));
   AllowSharedMemory(Int4LinearKernel<Many<X>, Y>, sizeof(SharedStorage<Many<X>>));
 }
 

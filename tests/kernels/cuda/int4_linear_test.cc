@@ -125,22 +125,28 @@ TEST_P(Int4LinearTest, MatchesTheSumForAllNumbersOfRows) {
 }
 
 // Enough outputs for the wider tile of few rows (the emulated device has three multiprocessors).
-TEST_P(Int4LinearTest, MatchesTheSumForManyOutputs) { Check(2, 420, 160, WeightFormat::kInt4); }
+TEST_P(Int4LinearTest, MatchesTheSumForManyOutputs) {
+  Check(2, 420, 160, WeightFormat::kInt4);
+  Check(5, 420, 160, Int4(32, true));
+  Check(16, 390, 200, WeightFormat::kInt4);
+}
 
 // A row's bits are the same alone, among any others, in any place, and in any order of threads.
 TEST_P(Int4LinearTest, RowsDoNotDependOnTheirBatch) {
-  std::mt19937 rng(1);
-  Matrix w(72, 700, Int4(64, true), rng);
-  const Tensor x = RandomTensor(GetParam(), {40, 700}, rng);
-  const auto weight = backend_->PackLinear(w.canonical(GetParam()));
-  const Tensor all = Run(*weight, x.view());
-  for (const int64_t count : {1, 2, 7, 16, 17, 33}) {
-    emulator::SetSeed(static_cast<uint64_t>(count));
-    for (int64_t begin = 0; begin + count <= 40; begin += count == 1 ? 13 : 9) {
-      const Tensor some = Run(*weight, x.view().Rows(begin, count));
-      for (int64_t t = 0; t < count; ++t) {
-        ASSERT_TRUE(RowBytes(some.view(), t) == RowBytes(all.view(), begin + t))
-            << "row " << begin + t << " in " << count;
+  for (const int64_t n : {72, 400}) {  // few outputs and many: tiles of every width
+    std::mt19937 rng(1);
+    Matrix w(n, 700, Int4(64, true), rng);
+    const Tensor x = RandomTensor(GetParam(), {40, 700}, rng);
+    const auto weight = backend_->PackLinear(w.canonical(GetParam()));
+    const Tensor all = Run(*weight, x.view());
+    for (const int64_t count : {1, 2, 7, 16, 17, 33}) {
+      emulator::SetSeed(static_cast<uint64_t>(count));
+      for (int64_t begin = 0; begin + count <= 40; begin += count == 1 ? 13 : 9) {
+        const Tensor some = Run(*weight, x.view().Rows(begin, count));
+        for (int64_t t = 0; t < count; ++t) {
+          ASSERT_TRUE(RowBytes(some.view(), t) == RowBytes(all.view(), begin + t))
+              << "row " << begin + t << " in " << count << " of " << n << " outputs";
+        }
       }
     }
   }
