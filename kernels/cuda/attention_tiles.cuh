@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "kernels/cuda/attention_rows.cuh"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/half_type.cuh"
 #include "kernels/cuda/primitives/async_copy.h"
 #include "kernels/cuda/primitives/bits.h"
@@ -209,6 +210,25 @@ RA_DEVICE void CleanValues(const AttentionParams& params, Tile<kDim>& v, bool (&
   const int others = ShuffleXor(bad ? 1 : 0, 1);
   bad = bad || others != 0;
   if (ThreadX() % 2 == 0) is_bad[token] = bad;
+}
+
+// Calls f with a value of the type that a cache holds, and with the columns of its tiles.
+template <typename F>
+void WithTiles(DType cache, int head_dim, F f) {
+  const auto with = [&]<typename Cache>(Cache) {
+    head_dim <= 64 ? f(Cache(), std::integral_constant<int, 64>())
+                   : f(Cache(), std::integral_constant<int, 128>());
+  };
+  if (cache == DType::kI8) return with(int8_t());
+  WithHalf(cache, with);
+}
+
+// The same of all there are.
+template <typename F>
+void ForAllTiles(F f) {
+  for (const DType cache : {DType::kBF16, DType::kF16, DType::kI8}) {
+    for (const int head_dim : {64, 128}) WithTiles(cache, head_dim, f);
+  }
 }
 
 }  // namespace runahead::RA_CUDA

@@ -37,7 +37,6 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_tiles.cuh"
 #include "kernels/cuda/block_reduce.cuh"
-#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/primitives/launch.h"
 
@@ -288,19 +287,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   StoreRows(params, work, total, shared);
 }
 
-template <typename Cache, int kDim>
-void LaunchItems(const AttentionParams& params, int count, Stream stream) {
-  static_assert(sizeof(SharedStorage<Cache, kDim>) <= 99 * 1024, "a block of sm_89 has no more");
-  Launch(DecodeAttentionKernel<Cache, kDim>, {.x = count, .y = params.num_kv_heads},
-         {.x = kThreads}, sizeof(SharedStorage<Cache, kDim>), stream, params);
-}
-
-template <typename Cache>
-void Allow() {
-  AllowSharedMemory(DecodeAttentionKernel<Cache, 64>, sizeof(SharedStorage<Cache, 64>));
-  AllowSharedMemory(DecodeAttentionKernel<Cache, 128>, sizeof(SharedStorage<Cache, 128>));
-}
-
 }  // namespace
 
 bool HasTensorAttention(DType cache, int head_dim) {
@@ -308,21 +294,23 @@ bool HasTensorAttention(DType cache, int head_dim) {
 }
 
 void AllowDecodeAttention() {
-  Allow<BFloat16>();
-  Allow<Float16>();
-  Allow<int8_t>();
+  ForAllTiles([](auto type, auto columns) {
+    using Storage = SharedStorage<decltype(type), columns.value>;
+    static_assert(sizeof(Storage) <= 99 * 1024, "a block of sm_89 has no more");
+    AllowSharedMemory(DecodeAttentionKernel<decltype(type), columns.value>, sizeof(Storage));
+  });
 }
 
 void DecodeAttention(AttentionParams params, DType cache, const CudaAttentionPlan& plan,
                      Stream stream) {
   if (plan.num_narrow() == 0) return;
   params.items = plan.narrow();
-  const auto launch = [&](auto type) {
-    params.head_dim <= 64 ? LaunchItems<decltype(type), 64>(params, plan.num_narrow(), stream)
-                          : LaunchItems<decltype(type), 128>(params, plan.num_narrow(), stream);
-  };
-  if (cache == DType::kI8) return launch(int8_t());
-  WithHalf(cache, launch);
+  WithTiles(cache, params.head_dim, [&](auto type, auto columns) {
+    using Storage = SharedStorage<decltype(type), columns.value>;
+    Launch(DecodeAttentionKernel<decltype(type), columns.value>,
+           {.x = plan.num_narrow(), .y = params.num_kv_heads}, {.x = kThreads}, sizeof(Storage),
+           stream, params);
+  });
 }
 
 }  // namespace runahead::RA_CUDA
