@@ -41,6 +41,9 @@ enum class RejectReason : uint8_t {
 inline constexpr int kNumRejectReasons = 7;
 enum class RequestPhase : uint8_t { kQueued, kRunning };  // running includes prefill
 inline constexpr int kNumPhases = 2;
+inline RequestPhase PhaseOf(bool was_running) {
+  return was_running ? RequestPhase::kRunning : RequestPhase::kQueued;
+}
 
 // What one drafter proposed and what came of it. A draft is what one sequence had to judge in one
 // step.

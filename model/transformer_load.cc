@@ -53,6 +53,8 @@ class TransformerLoader {
       : backend_(backend), config_(config), source_(source), options_(options) {}
 
   Result<std::unique_ptr<Transformer>> Load() {
+    RA_CHECK(options_.weight_format.unquantized != WeightFormat::kF16 || backend_.info().has_f16,
+             "no f16 on this backend");
     auto weights = std::make_unique<Transformer::Weights>();
     const int64_t h = config_.hidden_size;
     RA_ASSIGN_OR_RETURN(formats_, FormatsOf(config_, options_.weight_format));

@@ -118,5 +118,12 @@ TEST_F(TransformerLoadTest, RopeRowsFollowTheContextAskedFor) {
   EXPECT_EQ((*all)->weight_bytes() - (*few)->weight_bytes(), (128 - 28) * 8 * 4);
 }
 
+TEST(TransformerLoadDeathTest, F16IsForBackendsThatComputeInIt) {
+  const auto backend = MakeBackend("cpu", {.num_threads = 1}).value();
+  EXPECT_DEATH((void)Transformer::Load(*backend, GoldenModel("llama_tied"),
+                                       {.weight_format = WeightFormats(WeightFormat::kF16)}),
+               "no f16 on this backend");
+}
+
 }  // namespace
 }  // namespace runahead

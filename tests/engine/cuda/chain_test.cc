@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/speculation.h"
 #include "tests/cuda_emulator/emulator.h"
 #include "tests/engine/cuda/cuda_devices.h"
 #include "tests/model/chain_check.h"
@@ -110,6 +111,46 @@ TEST_P(CudaChainTest, AChainOfOneSequenceIsOneGraph) {
     }
     EXPECT_EQ(joined->runner().num_graph_launches(), num_launches + (chain > 0 ? 4 : 0));
     sequences.Append(all);
+  }
+}
+
+// As many passes as there may be, each with the longest lists that are joined and a confidence:
+// the graph's memory has places for all.
+TEST_P(CudaChainTest, TheLongestJoinedChainHasItsPlaces) {
+  const auto joined = Make(true, kMaxDrafts);
+  const auto one_by_one = Make(false);
+  SamplingParams sampling = {.temperature = 0.9f, .seed = 5};
+  std::vector<int32_t> suppressed;
+  for (int32_t id = 0; id < 60; ++id) {
+    sampling.allowed_token_ids.push_back(id + 30);
+    suppressed.push_back(id);
+  }
+  const std::vector<int32_t> ids = {5, 9, 17, 33};
+  const std::vector<int32_t> table = joined->NewTable(64);
+  const int32_t unknown = 0;
+  Passes passes;
+  for (int p = 0; p < kMaxDrafts; ++p) {
+    SequenceRun run = {.tokens = p == 0 ? std::span(ids).last(3) : std::span(&unknown, 1),
+                       .num_computed = p == 0 ? 1 : static_cast<int>(ids.size()) + p - 1,
+                       .block_table = table,
+                       .wants_token = true,
+                       .sampling = &sampling,
+                       .suppressed = suppressed,
+                       .num_suppressed_rows = 1};
+    run.proposal = Proposal{.wants_confidence = true};
+    passes.push_back({run});
+  }
+  for (TestModel* model : {joined.get(), one_by_one.get()}) {
+    const SequenceRun first = {.tokens = std::span(ids).first(1), .block_table = table};
+    model->runner().Run({&first, 1});
+  }
+  const ChainAnswer expected = RunOneByOne(one_by_one->runner(), passes);
+  for (int meeting = 0; meeting < 2; ++meeting) {  // op by op, then as a graph
+    const int64_t num_launches = joined->runner().num_graph_launches();
+    const ChainAnswer actual = RunChained(joined->runner(), passes);
+    EXPECT_EQ(actual.tokens, expected.tokens);
+    EXPECT_EQ(actual.confidences, expected.confidences);
+    EXPECT_EQ(joined->runner().num_graph_launches(), num_launches + meeting);
   }
 }
 
