@@ -226,21 +226,14 @@ template <typename S, typename Y>
 __global__ void __launch_bounds__(kSliceThreads, 1)
     Int4LinearKernel(const __grid_constant__ Int4LinearParams<typename S::X> params) {
   auto& shared = *DynamicShared<SharedStorage<S>>();
-  auto& stages = shared.stages[WarpIndex()];
   const int num_stages = NumStages(params.padded_k);
   const bool has_offsets = params.offsets != nullptr;
   // The last block's may be fewer.
   const int num_panels = params.padded_n / 32 - BlockY() * S::kPanels;
-#pragma unroll
-  for (int i = 0; i < S::kStages - 1; ++i) LoadStage<S>(params, i, num_stages, stages[i]);
   Sums<S> sums = {};
   Sums<S> total = {};
-#pragma unroll 1
-  for (int i = 0; i < num_stages; ++i) {
-    WaitAsync<S::kStages - 2>();
-    SyncWarp();  // the stage is there for every lane, and the one before is done with
-    LoadStage<S>(params, i + S::kStages - 1, num_stages, stages[(i + S::kStages - 1) % S::kStages]);
-    const Stage<S>& stage = stages[i % S::kStages];
+  const auto load = [&](int i, Stage<S>& stage) { LoadStage<S>(params, i, num_stages, stage); };
+  ForStages(shared.stages[WarpIndex()], num_stages, load, [&](int i, const Stage<S>& stage) {
     const int column = i % 2 * kStageK;  // within the slice
 #pragma unroll
     for (int tile = 0; tile < kStageK / 32; ++tile) {
@@ -258,8 +251,7 @@ __global__ void __launch_bounds__(kSliceThreads, 1)
           ScaleGroup<BFloat16>(stage, group, num_panels, sums, total);
       }
     }
-  }
-  WaitAsync<0>();
+  });
   StoreSums<Y>(params.y, total, shared.sums,
                [&](int64_t, int output, float sum) { return sum + params.bias[output]; });
 }

@@ -115,24 +115,14 @@ template <typename S, typename Y>
 __global__ void __launch_bounds__(kSliceThreads, 1)
     Int8LinearKernel(const __grid_constant__ Int8LinearParams params) {
   auto& shared = *DynamicShared<SharedStorage<S>>();
-  auto& stages = shared.stages[WarpIndex()];
   const int num_stages = NumStages(params.padded_k);
   // The last block's may be fewer.
   const int num_panels = params.padded_n / kInt8PanelRows - BlockY() * kPanels;
-#pragma unroll
-  for (int i = 0; i < S::kStages - 1; ++i) {
-    LoadStage<S>(params, i, num_stages, num_panels, stages[i]);
-  }
   Sums<S> sums = {};
-#pragma unroll 1
-  for (int i = 0; i < num_stages; ++i) {
-    WaitAsync<S::kStages - 2>();
-    SyncWarp();  // the stage is there for every lane, and the one before is done with
-    const int next = i + S::kStages - 1;
-    LoadStage<S>(params, next, num_stages, num_panels, stages[next % S::kStages]);
-    MmaStage<S>(stages[i % S::kStages], num_panels, sums);
-  }
-  WaitAsync<0>();
+  ForStages(
+      shared.stages[WarpIndex()], num_stages,
+      [&](int i, Stage<S>& stage) { LoadStage<S>(params, i, num_stages, num_panels, stage); },
+      [&](int, const Stage<S>& stage) { MmaStage<S>(stage, num_panels, sums); });
   StoreSums<Y>(params.y, sums, shared.sums, [&](int64_t t, int output, int32_t sum) {
     return OutputOfCodes(params, ScaleOfRow(params, t), output, sum);
   });

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/tensor_view.h"
+#include "kernels/cuda/primitives/async_copy.h"
 #include "kernels/cuda/primitives/half.h"
 #include "kernels/cuda/primitives/thread.h"
 
@@ -25,6 +26,23 @@ RA_DEVICE int FirstColumn(int i) {
 RA_DEVICE int NumStages(int padded_k) {
   const int slices = padded_k / kSlice;
   return slices <= WarpIndex() ? 0 : ((slices - WarpIndex() - 1) / kSliceWarps + 1) * 2;
+}
+
+// A warp's stages through its own ring in shared memory: `load(i, stage)` starts the copies of
+// stage i as one group of asynchronous copies, an empty one beyond the last; `use(i, stage)` meets
+// it when it is there. No barrier but the warp's.
+template <int kStages, typename Stage, typename Load, typename Use>
+RA_DEVICE void ForStages(Stage (&ring)[kStages], int num_stages, Load load, Use use) {
+#pragma unroll
+  for (int i = 0; i < kStages - 1; ++i) load(i, ring[i]);
+#pragma unroll 1
+  for (int i = 0; i < num_stages; ++i) {
+    WaitAsync<kStages - 2>();
+    SyncWarp();  // the stage is there for every lane, and the one before is done with
+    load(i + kStages - 1, ring[(i + kStages - 1) % kStages]);
+    use(i, ring[i % kStages]);
+  }
+  WaitAsync<0>();
 }
 
 // The outputs of a layer, [M, N].
